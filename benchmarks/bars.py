@@ -1,0 +1,92 @@
+"""Prints the bars of the project against the measured figures: `python -m benchmarks.bars`. Exit
+code 1 if one fails.
+
+A bar compares medians of all rounds of one interleaved run; behind it stands the median of the
+same-round ratios.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.report import OURS, STANDARD, Answer, figure, load
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One promise: our figure, in the unit that the words say, must be at least (or at most)
+    `need`.
+    """
+
+    words: str
+    need: float
+    found: float | None
+    at_most: bool = False
+    detail: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """False also when nothing was measured."""
+        if self.found is None:
+            return False
+        return self.found <= self.need if self.at_most else self.found >= self.need
+
+
+def compare(
+    words: str, need: float, answer: Answer | None, key: str, rival: str, rival_key: str = ""
+) -> Bar:
+    """How many times better than a rival we are."""
+    if answer is None:
+        return Bar(words, need, None, detail="not measured")
+    rival_key = rival_key or key
+    column = next(column for column in answer.question.columns if column.key == key)
+    ours, theirs = answer.median(OURS, key), answer.median(rival, rival_key)
+    if not ours or not theirs:
+        return Bar(words, need, None, detail=f"no figure of {rival if ours else OURS}")
+    times = ours / theirs if column.better == "more" else theirs / ours
+    detail = f"{figure(ours)} against {figure(theirs)}"
+    same_round = answer.times_better(column, OURS, than=rival) if rival_key == key else None
+    if same_round is not None:
+        detail += f"; same-round ratios x{figure(same_round)}"
+    return Bar(words, need, times, detail=detail)
+
+
+def bars() -> Iterator[Bar]:
+    """All promises of part 1 that these benchmarks can check."""
+    submit = load("tiny_submit")
+    yield compare("20,000 submits, times stdlib", 10, submit, "tasks_per_s", STANDARD)
+    yield compare("20,000 submits, times zooparallel", 3, submit, "tasks_per_s", "zooparallel")
+    yield compare("latency p50, times better than stdlib", 5, load("latency"), "p50_us", STANDARD)
+    yield compare(
+        "map without chunk size, times best hand-chunked Pool.map",
+        0.8,
+        load("tiny_map"),
+        "default",
+        "mp-pool",
+        "best",
+    )
+    memory = load("pending_memory")
+    pending = memory.median(OURS, "bytes") if memory else None
+    yield Bar("pending future, bytes in the parent", 1000, pending, at_most=True)
+    warm = load("gcd_warm")
+    yield compare("ten gcds on a warm pool, times serial", 1.7, warm, "map_s", "serial")
+    yield compare("ten gcds on a warm pool, times stdlib", 1.0, warm, "map_s", STANDARD)
+
+
+def main() -> int:
+    """One line a bar."""
+    failed = 0
+    for bar in bars():
+        failed += not bar.holds
+        found = "-" if bar.found is None else figure(bar.found)
+        sign = "<=" if bar.at_most else ">="
+        verdict = "pass" if bar.holds else "FAIL"
+        line = f"{verdict}  {bar.words:58} {found:>8} {sign} {figure(bar.need):<6} {bar.detail}"
+        print(line.rstrip())
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

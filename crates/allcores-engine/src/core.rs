@@ -1,0 +1,421 @@
+//! What the core lock protects: the scheduler, the links' speaking halves, the batches.
+//!
+//! The scheduler decides and this carries out. Nothing here blocks, and nothing that
+//! might (waking a peer, completing a slot, signalling a process) happens under the lock:
+//! it is put into [`Effects`] and done by the caller after unlocking.
+
+use std::collections::HashSet;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+
+use crate::batch::Batch;
+use crate::error::{EngineError, Failure, SubmitError};
+use crate::ids::{BatchId, FnId, IdMap, Instance, WorkerId};
+use crate::link::{Answer, LinkKind, ParentEnd, Receiver, Sender, Task, Wake};
+use crate::notices::Notice;
+use crate::payload::Payload;
+use crate::scheduler::{Action, BrokenReason, CancelStep, Config, FailReason, Scheduler};
+use crate::slot::{Outcome, Slot};
+
+/// What is left to do once the lock is free.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) done: Vec<(Arc<Slot>, Outcome)>,
+    pub(crate) sleepers: Vec<Arc<dyn Wake>>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) end: Vec<u32>,
+    pub(crate) finished: bool,
+}
+
+struct Entry {
+    slot: Arc<Slot>,
+    function: Option<FnId>,
+    tag: u32,
+    count: u32,
+    payload: Payload,
+}
+
+struct Function {
+    bytes: Arc<[u8]>,
+    unfinished: u32,
+    forgotten: bool,
+}
+
+struct WorkerLink {
+    sender: Box<dyn Sender>,
+    functions: HashSet<FnId>,
+    pid: Option<u32>,
+    touched: bool,
+}
+
+/// One task as the front end gives it.
+#[derive(Debug)]
+pub struct Submission {
+    /// The registered function, if any.
+    pub function: Option<FnId>,
+    /// The front end's word about the payload.
+    pub tag: u32,
+    /// How many items it holds.
+    pub count: u32,
+    /// Its bytes.
+    pub payload: Payload,
+}
+
+pub(crate) struct Core {
+    pub(crate) scheduler: Scheduler,
+    entries: IdMap<BatchId, Entry>,
+    functions: IdMap<FnId, Function>,
+    links: IdMap<WorkerId, WorkerLink>,
+    /// Listening halves the collector has not taken over yet.
+    pub(crate) newcomers: Vec<(WorkerId, Box<dyn Receiver>)>,
+    actions: Vec<Action>,
+    touched: Vec<WorkerId>,
+    next_batch: u64,
+    next_function: u32,
+    workers_wanted: u32,
+    pub(crate) shut_down: bool,
+    pub(crate) broken: Option<Failure>,
+    pub(crate) start_failure: Option<Vec<u8>>,
+    pub(crate) finished: bool,
+}
+
+impl Core {
+    pub(crate) fn new(config: Config) -> Core {
+        Core {
+            scheduler: Scheduler::new(config),
+            entries: IdMap::default(),
+            functions: IdMap::default(),
+            links: IdMap::default(),
+            newcomers: Vec::new(),
+            actions: Vec::new(),
+            touched: Vec::new(),
+            next_batch: 0,
+            next_function: 0,
+            workers_wanted: 0,
+            shut_down: false,
+            broken: None,
+            start_failure: None,
+            finished: false,
+        }
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), SubmitError> {
+        if let Some(failure) = &self.broken {
+            return Err(SubmitError::Broken(failure.clone()));
+        }
+        if self.shut_down { Err(SubmitError::ShutDown) } else { Ok(()) }
+    }
+
+    pub(crate) fn submit(
+        &mut self,
+        what: Submission,
+        fx: &mut Effects,
+    ) -> Result<Arc<Slot>, SubmitError> {
+        self.check_open()?;
+        let id = BatchId(self.next_batch);
+        self.next_batch += 1;
+        let batch = Batch {
+            id,
+            function: what.function,
+            count: what.count,
+            bytes: what.payload.bytes().len() as u64,
+            instance: Instance(0),
+        };
+        let slot = Arc::new(Slot::new(id));
+        if let Some(function) = what.function.and_then(|id| self.functions.get_mut(&id)) {
+            function.unfinished += 1;
+        }
+        let entry = Entry {
+            slot: Arc::clone(&slot),
+            function: what.function,
+            tag: what.tag,
+            count: what.count,
+            payload: what.payload,
+        };
+        self.entries.insert(id, entry);
+        self.scheduler.on_submit(batch, &mut self.actions);
+        self.carry_out(fx);
+        Ok(slot)
+    }
+
+    pub(crate) fn register(&mut self, bytes: Arc<[u8]>) -> FnId {
+        let id = FnId(self.next_function);
+        self.next_function += 1;
+        self.functions.insert(id, Function { bytes, unfinished: 0, forgotten: false });
+        id
+    }
+
+    pub(crate) fn forget(&mut self, id: FnId, fx: &mut Effects) {
+        if let Some(function) = self.functions.get_mut(&id) {
+            function.forgotten = true;
+            self.drop_if_unused(id);
+            self.collect_sleepers(fx);
+        }
+    }
+
+    fn drop_if_unused(&mut self, id: FnId) {
+        let unused = self.functions.get(&id).is_some_and(|f| f.forgotten && f.unfinished == 0);
+        if !unused {
+            return;
+        }
+        self.functions.remove(&id);
+        self.scheduler.on_function_forgotten(id);
+        for (worker, link) in &mut self.links {
+            if link.functions.remove(&id) {
+                // A peer that has gone needs not forget; the collector sees its end.
+                let _gone = link.sender.send_forget(id);
+                touch(&mut self.touched, *worker, link);
+            }
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, batch: BatchId, fx: &mut Effects) -> bool {
+        let cancelled = match self.scheduler.on_cancel(batch, &mut self.actions) {
+            CancelStep::Cancelled => true,
+            CancelStep::AskWorker { worker, instance } => {
+                let link = self.links.get_mut(&worker);
+                let ok = link.is_some_and(|link| link.sender.cancel(batch, instance));
+                self.scheduler.on_cancel_result(batch, ok, &mut self.actions);
+                ok
+            }
+            CancelStep::TooLate | CancelStep::Unknown => false,
+        };
+        self.carry_out(fx);
+        cancelled
+    }
+
+    pub(crate) fn is_running(&self, batch: BatchId) -> bool {
+        self.entries.contains_key(&batch)
+            && self.links.values().any(|link| link.sender.has_started(batch))
+    }
+
+    pub(crate) fn shut_down(&mut self, cancel_pending: bool, fx: &mut Effects) {
+        self.shut_down = true;
+        self.scheduler.on_shutdown(cancel_pending, &mut self.actions);
+        self.carry_out(fx);
+    }
+
+    /// `None`: the worker is not wanted any more.
+    pub(crate) fn add_worker(&mut self, end: ParentEnd) -> Option<WorkerId> {
+        let worker = self.scheduler.on_worker_starting()?;
+        let link = WorkerLink {
+            sender: end.sender,
+            functions: HashSet::new(),
+            pid: None,
+            touched: false,
+        };
+        self.links.insert(worker, link);
+        self.newcomers.push((worker, end.receiver));
+        Some(worker)
+    }
+
+    /// The process of `worker` runs under this id.
+    pub(crate) fn on_started(&mut self, worker: WorkerId, pid: u32, fx: &mut Effects) {
+        if let Some(link) = self.links.get_mut(&worker) {
+            link.pid = Some(pid);
+            if self.broken.is_some() {
+                fx.end.push(pid);
+            }
+        }
+    }
+
+    /// The process of `worker` could not be started at all.
+    pub(crate) fn on_start_failed(&mut self, worker: WorkerId, fx: &mut Effects) {
+        self.scheduler.on_worker_start_failed(worker, &mut self.actions);
+        self.carry_out(fx);
+    }
+
+    pub(crate) fn on_answer(&mut self, worker: WorkerId, answer: Answer, fx: &mut Effects) {
+        match answer {
+            Answer::Ready => self.scheduler.on_worker_ready(worker, &mut self.actions),
+            Answer::Done { batch, instance, tag, busy, body } => {
+                if let Some(link) = self.links.get_mut(&worker) {
+                    link.sender.answered(batch, instance);
+                }
+                let news = self.scheduler.on_done(worker, batch, instance, busy, &mut self.actions);
+                if news {
+                    self.end(batch, Outcome::Answer { tag, body }, fx);
+                }
+            }
+            Answer::Skipped { batch, instance } => {
+                if let Some(link) = self.links.get_mut(&worker) {
+                    link.sender.answered(batch, instance);
+                }
+                self.scheduler.on_skipped(worker, batch, instance, &mut self.actions);
+            }
+            Answer::StartFailed { body } => {
+                self.start_failure.get_or_insert_with(|| body.to_vec());
+                self.scheduler.on_worker_start_failed(worker, &mut self.actions);
+            }
+        }
+        self.carry_out(fx);
+    }
+
+    pub(crate) fn on_tick(&mut self, fx: &mut Effects) {
+        self.scheduler.on_tick(&mut self.actions);
+        self.carry_out(fx);
+    }
+
+    pub(crate) fn on_lost(&mut self, worker: WorkerId, fx: &mut Effects) {
+        let Some(mut link) = self.links.remove(&worker) else { return };
+        let started = link.sender.started();
+        link.sender.close();
+        self.scheduler.on_worker_lost(worker, &started, &mut self.actions);
+        fx.notices.push(Notice::WorkerGone(worker));
+        self.carry_out(fx);
+    }
+
+    /// How many workers the front end should start now; asking takes the number away.
+    pub(crate) fn take_workers_wanted(&mut self) -> u32 {
+        std::mem::take(&mut self.workers_wanted)
+    }
+
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.links.values().filter_map(|link| link.pid).collect()
+    }
+
+    pub(crate) fn control_fds(&self) -> Vec<RawFd> {
+        self.links.values().filter_map(|link| link.sender.fd().map(|fd| fd.as_raw_fd())).collect()
+    }
+
+    pub(crate) fn write_on(&mut self, worker: WorkerId) -> bool {
+        self.links.get_mut(&worker).is_some_and(|link| link.sender.write_on())
+    }
+
+    fn carry_out(&mut self, fx: &mut Effects) {
+        let mut next = 0;
+        while let Some(action) = self.actions.get(next).cloned() {
+            next += 1;
+            match action {
+                Action::Spawn => {
+                    self.workers_wanted += 1;
+                    fx.notices.push(Notice::WorkersWanted);
+                }
+                Action::Send { worker, batch, instance } => self.send(worker, batch, instance, fx),
+                Action::TakeBack { worker, batch, instance } => {
+                    let link = self.links.get_mut(&worker);
+                    let ok = link.is_some_and(|link| link.sender.cancel(batch, instance));
+                    self.scheduler.on_taken_back(worker, batch, instance, ok, &mut self.actions);
+                }
+                Action::Stop { worker } => {
+                    if let Some(link) = self.links.get_mut(&worker) {
+                        // A peer that has gone has stopped.
+                        let _gone = link.sender.send_stop();
+                        touch(&mut self.touched, worker, link);
+                    }
+                }
+                Action::Fail { batch, why } => {
+                    let failure = self.failure(why);
+                    self.end(batch, Outcome::Failed(failure), fx);
+                }
+                Action::Cancelled { batch } => self.end(batch, Outcome::Cancelled, fx),
+                Action::Broken { why } => self.on_broken(why, fx),
+                Action::Finished => {
+                    self.finished = true;
+                    fx.finished = true;
+                }
+            }
+        }
+        self.actions.clear();
+        self.collect_sleepers(fx);
+    }
+
+    fn send(&mut self, worker: WorkerId, batch: BatchId, instance: Instance, fx: &mut Effects) {
+        let (Some(link), Some(entry)) = (self.links.get_mut(&worker), self.entries.get(&batch))
+        else {
+            return;
+        };
+        touch(&mut self.touched, worker, link);
+        let sent = send_over(link, entry, &self.functions, batch, instance);
+        match sent {
+            // Whoever has gone is reported by the collector, and then the scheduler
+            // decides what becomes of its batches.
+            Ok(()) | Err(EngineError::Closed) => {}
+            Err(error) => {
+                let reason = error.to_string().into();
+                self.scheduler.on_not_sent(worker, batch, instance, &mut self.actions);
+                self.end(batch, Outcome::Failed(Failure::NotSent { batch, reason }), fx);
+            }
+        }
+    }
+
+    fn end(&mut self, batch: BatchId, outcome: Outcome, fx: &mut Effects) {
+        let Some(entry) = self.entries.remove(&batch) else { return };
+        if let Some(id) = entry.function
+            && let Some(function) = self.functions.get_mut(&id)
+        {
+            function.unfinished = function.unfinished.saturating_sub(1);
+            if function.forgotten {
+                self.drop_if_unused(id);
+            }
+        }
+        fx.done.push((entry.slot, outcome));
+    }
+
+    fn on_broken(&mut self, why: BrokenReason, fx: &mut Effects) {
+        let failure = match why {
+            BrokenReason::WorkerLost { worker } => Failure::PoolBroken { worker },
+            BrokenReason::StartFailed { worker } | BrokenReason::WorkersKeepDying { worker } => {
+                Failure::StartFailed { worker }
+            }
+        };
+        self.broken.get_or_insert(failure);
+        // As the standard pool does: a worker in the middle of a task would keep the
+        // broken pool alive for as long as that task takes.
+        fx.end.extend(self.pids());
+    }
+
+    fn failure(&self, why: FailReason) -> Failure {
+        match why {
+            FailReason::WorkerLost { worker } => Failure::WorkerLost { worker },
+            FailReason::PoolBroken { worker } => Failure::PoolBroken { worker },
+            FailReason::StartFailed { worker } | FailReason::WorkersKeepDying { worker } => {
+                Failure::StartFailed { worker }
+            }
+            FailReason::ShutDown => Failure::ShutDown,
+        }
+    }
+
+    fn collect_sleepers(&mut self, fx: &mut Effects) {
+        for worker in self.touched.drain(..) {
+            if let Some(link) = self.links.get_mut(&worker) {
+                link.touched = false;
+                fx.sleepers.extend(link.sender.sleeper());
+            }
+        }
+    }
+}
+
+fn touch(touched: &mut Vec<WorkerId>, worker: WorkerId, link: &mut WorkerLink) {
+    if !link.touched {
+        link.touched = true;
+        touched.push(worker);
+    }
+}
+
+fn send_over(
+    link: &mut WorkerLink,
+    entry: &Entry,
+    functions: &IdMap<FnId, Function>,
+    batch: BatchId,
+    instance: Instance,
+) -> Result<(), EngineError> {
+    if let Some(id) = entry.function
+        && let Some(function) = functions.get(&id)
+        && link.functions.insert(id)
+    {
+        link.sender.send_function(id, &function.bytes)?;
+    }
+    let task =
+        Task { batch, instance, function: entry.function, tag: entry.tag, count: entry.count };
+    link.sender.send_task(&task, entry.payload.bytes())
+}
+
+/// What a pool is made of.
+#[derive(Debug, Clone)]
+pub struct PoolConfig {
+    /// The scheduler's part.
+    pub scheduler: Config,
+    /// Which links it uses.
+    pub link: LinkKind,
+}

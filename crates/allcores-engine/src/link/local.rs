@@ -1,0 +1,218 @@
+//! Both ends in one process: the twin that makes a pool testable without processes.
+//!
+//! Two queues under one lock. Dropping the worker's end is its death, and then the parent
+//! sees the link as gone, just as with a process.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use allcores_shm::primitive::{Condvar, Mutex, MutexGuard};
+
+use super::{Answer, Next, ParentEnd, Peer, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd};
+use crate::collector::Waker;
+use crate::error::EngineError;
+use crate::ids::{BatchId, FnId, Instance};
+use crate::payload::Body;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    Queued,
+    Started,
+    Cancelled,
+}
+
+enum Told {
+    Work(Work),
+    Stop,
+}
+
+#[derive(Default)]
+struct Inner {
+    told: VecDeque<Told>,
+    answers: VecDeque<Answer>,
+    claims: HashMap<(BatchId, Instance), Claim>,
+    parent_gone: bool,
+    worker_gone: bool,
+}
+
+struct Pair {
+    inner: Mutex<Inner>,
+    told: Condvar,
+    collector: Waker,
+}
+
+impl Pair {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nothing panics while it holds a local link")
+    }
+
+    fn tell(&self, told: Told) -> Result<(), EngineError> {
+        let mut inner = self.lock();
+        if inner.worker_gone {
+            return Err(EngineError::Closed);
+        }
+        inner.told.push_back(told);
+        self.told.notify_one();
+        Ok(())
+    }
+
+    fn answer(&self, answer: Answer) -> Result<(), EngineError> {
+        let mut inner = self.lock();
+        if inner.parent_gone {
+            return Err(EngineError::Closed);
+        }
+        inner.answers.push_back(answer);
+        drop(inner);
+        self.collector.wake();
+        Ok(())
+    }
+}
+
+struct LocalSender(Arc<Pair>);
+struct LocalReceiver(Arc<Pair>);
+/// The worker's end; dropping it is the worker's death.
+pub struct LocalWorker(Arc<Pair>);
+
+/// A link within this process, for the pool whose collector `collector` wakes.
+pub fn open(collector: Waker) -> (ParentEnd, LocalWorker) {
+    let pair =
+        Arc::new(Pair { inner: Mutex::default(), told: Condvar::default(), collector });
+    let end = ParentEnd {
+        sender: Box::new(LocalSender(Arc::clone(&pair))),
+        receiver: Box::new(LocalReceiver(Arc::clone(&pair))),
+    };
+    (end, LocalWorker(pair))
+}
+
+impl Sender for LocalSender {
+    fn send_function(&mut self, function: FnId, bytes: &[u8]) -> Result<(), EngineError> {
+        let body = Body::Owned(bytes.to_vec());
+        self.0.tell(Told::Work(Work::Function { function, body }))
+    }
+
+    fn send_task(&mut self, task: &Task, payload: &[u8]) -> Result<(), EngineError> {
+        self.0.lock().claims.insert((task.batch, task.instance), Claim::Queued);
+        let body = Body::Owned(payload.to_vec());
+        self.0.tell(Told::Work(Work::Task { task: *task, body }))
+    }
+
+    fn send_forget(&mut self, function: FnId) -> Result<(), EngineError> {
+        self.0.tell(Told::Work(Work::Forget { function }))
+    }
+
+    fn send_stop(&mut self) -> Result<(), EngineError> {
+        self.0.tell(Told::Stop)
+    }
+
+    fn cancel(&mut self, batch: BatchId, instance: Instance) -> bool {
+        match self.0.lock().claims.get_mut(&(batch, instance)) {
+            Some(claim) if *claim == Claim::Queued => {
+                *claim = Claim::Cancelled;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn has_started(&self, batch: BatchId) -> bool {
+        self.started().contains(&batch)
+    }
+
+    fn started(&self) -> Vec<BatchId> {
+        let inner = self.0.lock();
+        let started = inner.claims.iter().filter(|(_, claim)| **claim == Claim::Started);
+        started.map(|((batch, _), _)| *batch).collect()
+    }
+
+    fn answered(&mut self, batch: BatchId, instance: Instance) {
+        self.0.lock().claims.remove(&(batch, instance));
+    }
+
+    fn sleeper(&mut self) -> Option<Arc<dyn Wake>> {
+        None
+    }
+
+    fn close(&mut self) {
+        self.0.lock().parent_gone = true;
+        self.0.told.notify_one();
+    }
+}
+
+impl Drop for LocalSender {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Receiver for LocalReceiver {
+    fn drain(&mut self, _: bool, answers: &mut Vec<Answer>) -> Result<Peer, EngineError> {
+        let mut inner = self.0.lock();
+        answers.extend(inner.answers.drain(..));
+        Ok(if inner.worker_gone { Peer::Gone } else { Peer::Alive })
+    }
+
+    fn has_news(&self) -> bool {
+        let inner = self.0.lock();
+        inner.worker_gone || !inner.answers.is_empty()
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+impl WorkerEnd for LocalWorker {
+    fn try_next(&mut self) -> Result<Next, EngineError> {
+        let mut inner = self.0.lock();
+        while let Some(told) = inner.told.pop_front() {
+            let work = match told {
+                Told::Stop => return Ok(Next::Leave),
+                Told::Work(work) => work,
+            };
+            let Work::Task { task, .. } = &work else { return Ok(Next::Work(work)) };
+            let (batch, instance) = (task.batch, task.instance);
+            match inner.claims.get_mut(&(batch, instance)) {
+                Some(claim) if *claim == Claim::Queued => {
+                    *claim = Claim::Started;
+                    return Ok(Next::Work(work));
+                }
+                _ => {
+                    inner.answers.push_back(Answer::Skipped { batch, instance });
+                    self.0.collector.wake();
+                }
+            }
+        }
+        Ok(if inner.parent_gone { Next::Leave } else { Next::Nothing })
+    }
+
+    fn wait(&mut self) -> Result<(), EngineError> {
+        let inner = self.0.lock();
+        if inner.told.is_empty() && !inner.parent_gone {
+            let woken = self.0.told.wait(inner);
+            drop(woken.expect("nothing panics while it holds a local link"));
+        }
+        Ok(())
+    }
+
+    fn ready(&mut self) -> Result<(), EngineError> {
+        self.0.answer(Answer::Ready)
+    }
+
+    fn reply(&mut self, reply: Reply<'_>) -> Result<(), EngineError> {
+        let Reply { batch, instance, tag, busy, bytes } = reply;
+        let body = Body::Owned(bytes.to_vec());
+        self.0.answer(Answer::Done { batch, instance, tag, busy, body })
+    }
+
+    fn start_failed(&mut self, why: &[u8]) -> Result<(), EngineError> {
+        self.0.answer(Answer::StartFailed { body: Body::Owned(why.to_vec()) })
+    }
+}
+
+impl Drop for LocalWorker {
+    fn drop(&mut self) {
+        self.0.lock().worker_gone = true;
+        self.0.collector.wake();
+    }
+}

@@ -1,0 +1,274 @@
+//! The way between the parent and one worker.
+//!
+//! ```text
+//!   parent                                             worker
+//!   Sender   (under the core lock)      ── task ──►    WorkerEnd
+//!   Receiver (the collector's own)      ◄─ answer ──
+//! ```
+//!
+//! Three implementations with one meaning: [`shm`] (rings and arenas in shared memory),
+//! [`stream`] (the same messages over the control socket, where shared memory is missing)
+//! and [`local`] (both ends in this process, for tests). `tests/link_conformance.rs` runs
+//! the same suite over all of them.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use allcores_shm::{Bell, PoolLayout};
+
+use crate::collector::Waker;
+use crate::error::EngineError;
+use crate::ids::{BatchId, FnId, Instance};
+use crate::payload::Body;
+
+pub mod local;
+pub mod shm;
+pub mod stream;
+
+/// Which implementation a pool uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKind {
+    /// Shared memory: the fast one.
+    Shm,
+    /// A local stream socket: no shared memory needed, no take-back.
+    Stream,
+}
+
+/// What is said of a batch that is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Task {
+    /// The batch.
+    pub batch: BatchId,
+    /// Which sending of it this is.
+    pub instance: Instance,
+    /// The registered function it calls, if any.
+    pub function: Option<FnId>,
+    /// The front end's word about the payload.
+    pub tag: u32,
+    /// How many items it holds.
+    pub count: u32,
+}
+
+/// What a worker says.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is up and takes work.
+    Ready,
+    /// A batch is done.
+    Done {
+        /// The batch.
+        batch: BatchId,
+        /// Which sending of it.
+        instance: Instance,
+        /// The worker's word about the body.
+        tag: u32,
+        /// How long it ran.
+        busy: Duration,
+        /// The outcome.
+        body: Body,
+    },
+    /// A batch was cancelled or taken back before it started.
+    Skipped {
+        /// The batch.
+        batch: BatchId,
+        /// Which sending of it.
+        instance: Instance,
+    },
+    /// It could not get ready and leaves.
+    StartFailed {
+        /// Why, in the front end's words.
+        body: Body,
+    },
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub enum Work {
+    /// A function that later batches will name.
+    Function {
+        /// Its name from now on.
+        function: FnId,
+        /// Its bytes.
+        body: Body,
+    },
+    /// A batch to run; it is claimed already.
+    Task {
+        /// What it is.
+        task: Task,
+        /// Its payload.
+        body: Body,
+    },
+    /// A function that no batch will name again.
+    Forget {
+        /// The function.
+        function: FnId,
+    },
+}
+
+/// What a worker finds when it looks.
+#[derive(Debug)]
+pub enum Next {
+    /// Something to do.
+    Work(Work),
+    /// Nothing yet.
+    Nothing,
+    /// There will be no more: leave.
+    Leave,
+}
+
+/// Whether a link still has a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// It may still speak.
+    Alive,
+    /// It has gone; everything it said has been drained.
+    Gone,
+}
+
+/// Wakes the sleeping end of a link; called when no lock is held.
+pub trait Wake: Send + Sync {
+    /// Sends one wake-up. A peer that has gone is not an error.
+    fn wake(&self);
+}
+
+/// The parent's speaking half. Used under the core lock, so nothing in it may block.
+pub trait Sender: Send {
+    /// Sends a function's bytes.
+    fn send_function(&mut self, function: FnId, bytes: &[u8]) -> Result<(), EngineError>;
+    /// Sends a batch.
+    fn send_task(&mut self, task: &Task, payload: &[u8]) -> Result<(), EngineError>;
+    /// Says that a function is not needed any more.
+    fn send_forget(&mut self, function: FnId) -> Result<(), EngineError>;
+    /// Says that no batch follows: the worker leaves when it has run what it has.
+    fn send_stop(&mut self) -> Result<(), EngineError>;
+    /// Tries to keep a sent batch from starting; false when it has started.
+    fn cancel(&mut self, batch: BatchId, instance: Instance) -> bool;
+    /// Whether a sent batch has started.
+    fn has_started(&self, batch: BatchId) -> bool;
+    /// The batches that were sent, have started and were not answered.
+    fn started(&self) -> Vec<BatchId>;
+    /// The answer to a sent batch was seen: what it occupied is free again.
+    fn answered(&mut self, batch: BatchId, instance: Instance);
+    /// Whoever must be woken so that the worker sees what was sent, if anybody sleeps.
+    fn sleeper(&mut self) -> Option<Arc<dyn Wake>>;
+    /// Writes on what could not be written at once; true while something is left.
+    fn write_on(&mut self) -> bool {
+        false
+    }
+    /// Closes the parent's end, so that the worker leaves as soon as it looks.
+    fn close(&mut self);
+    /// The control socket, which no forked child may keep open; `None` for a local link.
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// The parent's listening half; the collector owns it alone.
+pub trait Receiver: Send {
+    /// Appends everything that has arrived to `answers`.
+    /// `readable`: the descriptor had something to read, which costs a system call to take.
+    fn drain(&mut self, readable: bool, answers: &mut Vec<Answer>) -> Result<Peer, EngineError>;
+    /// Whether something has arrived that no descriptor will tell of.
+    fn has_news(&self) -> bool;
+    /// What becomes readable when the worker rings or has gone; `None` for a local link,
+    /// which wakes the collector by itself.
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// The worker's end.
+pub trait WorkerEnd: Send {
+    /// The next thing to do, if it is here. A batch that is handed out has been claimed.
+    fn try_next(&mut self) -> Result<Next, EngineError>;
+    /// Sleeps until there may be something to do, or a signal has arrived.
+    fn wait(&mut self) -> Result<(), EngineError>;
+    /// Says that the worker takes work.
+    fn ready(&mut self) -> Result<(), EngineError>;
+    /// Answers a batch.
+    fn reply(&mut self, answer: Reply<'_>) -> Result<(), EngineError>;
+    /// Says that the worker leaves because it could not get ready.
+    fn start_failed(&mut self, why: &[u8]) -> Result<(), EngineError>;
+    /// The control socket, which no forked child may keep open; `None` for a local link.
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// A worker's answer to a batch, on its way out.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<'a> {
+    /// The batch.
+    pub batch: BatchId,
+    /// Which sending of it.
+    pub instance: Instance,
+    /// The worker's word about the bytes.
+    pub tag: u32,
+    /// How long it ran.
+    pub busy: Duration,
+    /// The outcome.
+    pub bytes: &'a [u8],
+}
+
+/// Both halves of the parent's end, and what the child process is given.
+pub struct ParentEnd {
+    /// For the core.
+    pub sender: Box<dyn Sender>,
+    /// For the collector.
+    pub receiver: Box<dyn Receiver>,
+}
+
+/// What all links of a pool share: how they reach its collector.
+pub struct Hub {
+    collector: Waker,
+    shared: Option<(PoolLayout, Bell)>,
+}
+
+impl Hub {
+    /// The hub of a pool with links of that kind.
+    pub fn new(kind: LinkKind) -> Result<Hub, EngineError> {
+        let shared = match kind {
+            LinkKind::Stream => None,
+            LinkKind::Shm => {
+                let layout = PoolLayout::create()?;
+                let bell = Bell::new(layout.collector_flag.clone())?;
+                Some((layout, bell))
+            }
+        };
+        Ok(Hub { collector: Waker::new()?, shared })
+    }
+
+    /// What wakes the collector.
+    pub fn collector(&self) -> &Waker {
+        &self.collector
+    }
+
+    /// Says that the collector is about to sleep; it looks at everything once more then.
+    pub fn about_to_sleep(&self) {
+        if let Some((_, bell)) = &self.shared {
+            bell.about_to_sleep();
+        }
+    }
+
+    /// Says that the collector is awake.
+    pub fn awake(&self) {
+        if let Some((_, bell)) = &self.shared {
+            bell.awake();
+        }
+    }
+
+    /// Makes a link; the descriptor is the worker's end of its control socket.
+    pub fn open_link(&self) -> Result<(ParentEnd, OwnedFd), EngineError> {
+        match &self.shared {
+            Some((layout, _)) => shm::open(layout),
+            None => stream::open(self.collector.clone()),
+        }
+    }
+}
+
+/// The worker's end over the descriptor that [`Hub::open_link`] returned.
+pub fn attach(kind: LinkKind, control: OwnedFd) -> Result<Box<dyn WorkerEnd>, EngineError> {
+    match kind {
+        LinkKind::Shm => Ok(Box::new(shm::Worker::attach(control)?)),
+        LinkKind::Stream => Ok(Box::new(stream::Worker::attach(control)?)),
+    }
+}

@@ -1,0 +1,434 @@
+//! The fast link: rings and arenas in shared memory, a control socket for the rest.
+//!
+//! Each side owns an arena that only it writes; a message names a block in it. Before the
+//! first message that names a new segment, its descriptor goes over the control socket, so
+//! a reader that meets an unknown segment finds it there. A task may start only if its
+//! claim cell can be changed from queued to claimed, which is how a batch that was sent
+//! can still be cancelled or taken back. The protocol is `allcores-shm`'s README.
+
+use std::collections::HashSet;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use allcores_shm::{
+    Arena, Bell, BlockRef, CLAIM_CELLS, ClaimCell, ClaimState, Consumer, Control, LINK_SEGMENT,
+    LinkLayout, Message, POOL_SEGMENT, Payload, PoolLayout, Producer, Segment, Shelf, ShmError,
+    Socket, Words,
+};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::Shutdown;
+
+use super::{Answer, Next, ParentEnd, Peer, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd};
+use crate::error::EngineError;
+use crate::ids::{BatchId, FnId, IdMap, Instance};
+use crate::payload::Body;
+
+impl Wake for Socket {
+    fn wake(&self) {
+        // A peer that has gone needs no waking.
+        let _gone = Socket::wake(self);
+    }
+}
+
+/// Makes a link; `pool` is where the collector says that it sleeps.
+pub(crate) fn open(pool: &PoolLayout) -> Result<(ParentEnd, OwnedFd), EngineError> {
+    let layout = LinkLayout::create()?;
+    let (ours, theirs) = Socket::pair()?;
+    ours.send_segment(LINK_SEGMENT, layout.segment.fd())?;
+    ours.send_segment(POOL_SEGMENT, pool.segment.fd())?;
+    let socket = Arc::new(ours);
+    let sender = ShmSender {
+        mouth: Mouth::new(Producer::new(layout.task_ring)?, Arc::clone(&socket)),
+        bell: Bell::new(layout.worker_flag)?,
+        claims: layout.claims,
+        free_cells: (0..CLAIM_CELLS as u32).rev().collect(),
+        generation: 0,
+        sent: IdMap::default(),
+    };
+    let receiver = ShmReceiver { ear: Ear::new(Consumer::new(layout.result_ring)?, socket) };
+    let end = ParentEnd { sender: Box::new(sender), receiver: Box::new(receiver) };
+    Ok((end, theirs.into_fd()))
+}
+
+/// The speaking half of either end: a ring to push to, an arena to write in.
+struct Mouth {
+    ring: Producer,
+    arena: Arena,
+    announced: HashSet<u32>,
+    socket: Arc<Socket>,
+}
+
+impl Mouth {
+    fn new(ring: Producer, socket: Arc<Socket>) -> Mouth {
+        Mouth { ring, arena: Arena::new(), announced: HashSet::new(), socket }
+    }
+
+    /// Writes `bytes` into a block that the peer can open.
+    fn write(&mut self, bytes: &[u8], patient: bool) -> Result<Option<Payload>, EngineError> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let block = self.arena.allocate(bytes.len())?;
+        let written = block.write(0, bytes).map_err(EngineError::from);
+        let told = written.and_then(|()| self.announce(block.at().segment(), patient));
+        if let Err(error) = told {
+            self.arena.release(block.at());
+            return Err(error);
+        }
+        Ok(Some(block.payload()))
+    }
+
+    fn announce(&mut self, id: u32, patient: bool) -> Result<(), EngineError> {
+        for retired in self.arena.take_retired() {
+            self.announced.remove(&retired);
+            // Skipping it costs the peer memory until the id comes again, nothing else.
+            let _full = self.socket.send_retired(retired);
+        }
+        if self.announced.contains(&id) {
+            return Ok(());
+        }
+        let segment = self.arena.segment(id).ok_or(ShmError::UnknownSegment { id })?;
+        loop {
+            match self.socket.send_segment(id, segment.fd()) {
+                Err(ShmError::WouldBlock) if patient => wait_writable(self.socket.as_fd())?,
+                Err(ShmError::Closed) => return Err(EngineError::Closed),
+                Err(error) => return Err(error.into()),
+                Ok(()) => break,
+            }
+        }
+        self.announced.insert(id);
+        Ok(())
+    }
+
+    fn say(&mut self, message: Message) -> Result<(), EngineError> {
+        self.ring.push(&message.encode()).map_err(|error| ShmError::from(error).into())
+    }
+}
+
+fn wait_writable(fd: BorrowedFd<'_>) -> Result<(), EngineError> {
+    match poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], None) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(errno) => Err(EngineError::System { call: "poll", errno }),
+    }
+}
+
+/// The listening half of either end: a ring to pop from, the peer's segments.
+struct Ear {
+    ring: Consumer,
+    shelf: Shelf,
+    socket: Arc<Socket>,
+    closed: bool,
+}
+
+impl Ear {
+    fn new(ring: Consumer, socket: Arc<Socket>) -> Ear {
+        Ear { ring, shelf: Shelf::new(), socket, closed: false }
+    }
+
+    /// Takes everything from the control socket.
+    fn read_control(&mut self) -> Result<(), EngineError> {
+        while !self.closed {
+            match self.socket.receive(false)? {
+                Some(control) => self.heed(control)?,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn heed(&mut self, control: Control) -> Result<(), EngineError> {
+        match control {
+            Control::Wake => {}
+            Control::Segment { id, fd } => self.shelf.insert(id, Segment::from_fd(fd)?),
+            Control::Retired { id } => self.shelf.remove(id),
+            Control::Closed => self.closed = true,
+        }
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<Option<Message>, EngineError> {
+        match self.ring.pop().map_err(ShmError::from)? {
+            None => Ok(None),
+            Some(words) => Ok(Some(Message::decode(&words).map_err(ShmError::from)?)),
+        }
+    }
+
+    fn body(&mut self, payload: Option<Payload>) -> Result<Body, EngineError> {
+        let Some(Payload { block, len }) = payload else { return Ok(Body::empty()) };
+        loop {
+            match self.shelf.open(block, len) {
+                Ok(view) => return Ok(Body::take(view)),
+                // Announced before the message was, so it lies in the socket.
+                Err(ShmError::UnknownSegment { .. }) if !self.closed => {
+                    match self.socket.receive(false)? {
+                        Some(control) => self.heed(control)?,
+                        None => return Err(EngineError::Corrupt),
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    instance: Instance,
+    cell: u32,
+    generation: u64,
+    block: Option<BlockRef>,
+}
+
+struct ShmSender {
+    mouth: Mouth,
+    bell: Bell,
+    claims: Words,
+    free_cells: Vec<u32>,
+    generation: u64,
+    /// What was sent and not answered; a batch that was taken back may be there twice.
+    sent: IdMap<BatchId, Vec<Sent>>,
+}
+
+impl ShmSender {
+    fn cell(&self, cell: u32) -> ClaimCell<'_> {
+        ClaimCell::new(&self.claims.cells()[cell as usize])
+    }
+
+    fn state(&self, sent: &Sent) -> ClaimState {
+        self.cell(sent.cell).state(sent.generation)
+    }
+}
+
+impl Sender for ShmSender {
+    fn send_function(&mut self, function: FnId, bytes: &[u8]) -> Result<(), EngineError> {
+        let payload = self.mouth.write(bytes, false)?;
+        self.mouth.say(Message::Function { function: function.0, payload })
+    }
+
+    fn send_task(&mut self, task: &Task, payload: &[u8]) -> Result<(), EngineError> {
+        let payload = self.mouth.write(payload, false)?;
+        let cell = self.free_cells.pop().expect("a worker's credit is below its claim cells");
+        self.generation += 1;
+        let generation = self.generation;
+        self.cell(cell).offer(generation);
+        let Task { batch, instance, function, tag, count } = *task;
+        let block = payload.map(|payload| payload.block);
+        self.sent.entry(batch).or_default().push(Sent { instance, cell, generation, block });
+        self.mouth.say(Message::Task {
+            batch: batch.0,
+            instance: instance.0,
+            function: function.map(|function| function.0),
+            tag,
+            count,
+            cell,
+            generation,
+            payload,
+        })
+    }
+
+    fn send_forget(&mut self, function: FnId) -> Result<(), EngineError> {
+        self.mouth.say(Message::Forget { function: function.0 })
+    }
+
+    fn send_stop(&mut self) -> Result<(), EngineError> {
+        self.mouth.say(Message::Stop)
+    }
+
+    fn cancel(&mut self, batch: BatchId, instance: Instance) -> bool {
+        let sent = self.sent.get(&batch).and_then(|all| all.iter().find(|s| s.instance == instance));
+        sent.is_some_and(|sent| self.cell(sent.cell).cancel(sent.generation))
+    }
+
+    fn has_started(&self, batch: BatchId) -> bool {
+        self.sent
+            .get(&batch)
+            .is_some_and(|all| all.iter().any(|sent| self.state(sent) == ClaimState::Claimed))
+    }
+
+    fn started(&self) -> Vec<BatchId> {
+        self.sent.keys().copied().filter(|batch| self.has_started(*batch)).collect()
+    }
+
+    fn answered(&mut self, batch: BatchId, instance: Instance) {
+        let Some(all) = self.sent.get_mut(&batch) else { return };
+        let Some(at) = all.iter().position(|sent| sent.instance == instance) else { return };
+        let sent = all.swap_remove(at);
+        if all.is_empty() {
+            self.sent.remove(&batch);
+        }
+        self.free_cells.push(sent.cell);
+        if let Some(block) = sent.block {
+            // Its reader has freed it, unless it was skipped unread.
+            self.mouth.arena.release(block);
+        }
+    }
+
+    fn sleeper(&mut self) -> Option<Arc<dyn Wake>> {
+        self.bell.must_ring().then(|| Arc::clone(&self.mouth.socket) as Arc<dyn Wake>)
+    }
+
+    fn close(&mut self) {
+        // It may be closed already, from the other side.
+        let _closed = rustix::net::shutdown(self.mouth.socket.as_fd(), Shutdown::Both);
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.mouth.socket.as_fd())
+    }
+}
+
+struct ShmReceiver {
+    ear: Ear,
+}
+
+impl Receiver for ShmReceiver {
+    fn drain(&mut self, readable: bool, answers: &mut Vec<Answer>) -> Result<Peer, EngineError> {
+        // The socket first: what a worker said before it died is in the ring by now.
+        if readable {
+            self.ear.read_control()?;
+        }
+        while let Some(message) = self.ear.pop()? {
+            answers.push(match message {
+                Message::Ready => Answer::Ready,
+                Message::Done { batch, instance, tag, busy_ns, payload } => Answer::Done {
+                    batch: BatchId(batch),
+                    instance: Instance(instance),
+                    tag,
+                    busy: Duration::from_nanos(busy_ns),
+                    body: self.ear.body(payload)?,
+                },
+                Message::Skipped { batch, instance } => {
+                    Answer::Skipped { batch: BatchId(batch), instance: Instance(instance) }
+                }
+                Message::StartFailed { payload } => {
+                    Answer::StartFailed { body: self.ear.body(payload)? }
+                }
+                _ => return Err(EngineError::Corrupt),
+            });
+        }
+        Ok(if self.ear.closed { Peer::Gone } else { Peer::Alive })
+    }
+
+    fn has_news(&self) -> bool {
+        !self.ear.ring.is_empty()
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.ear.socket.as_fd())
+    }
+}
+
+/// The worker's end.
+pub struct Worker {
+    mouth: Mouth,
+    ear: Ear,
+    claims: Words,
+    bell: Bell,
+    collector: Bell,
+}
+
+impl Worker {
+    /// The end over its control socket, on which the parent has already sent the segments.
+    pub fn attach(control: OwnedFd) -> Result<Worker, EngineError> {
+        let socket = Arc::new(Socket::from_fd(control)?);
+        let layout = LinkLayout::open(expect_segment(&socket, LINK_SEGMENT)?)?;
+        let pool = PoolLayout::open(expect_segment(&socket, POOL_SEGMENT)?)?;
+        Ok(Worker {
+            mouth: Mouth::new(Producer::new(layout.result_ring)?, Arc::clone(&socket)),
+            ear: Ear::new(Consumer::new(layout.task_ring)?, socket),
+            claims: layout.claims,
+            bell: Bell::new(layout.worker_flag)?,
+            collector: Bell::new(pool.collector_flag)?,
+        })
+    }
+
+    fn say(&mut self, message: Message) -> Result<(), EngineError> {
+        self.mouth.say(message)?;
+        if self.collector.must_ring() {
+            Wake::wake(&*self.mouth.socket);
+        }
+        Ok(())
+    }
+}
+
+fn expect_segment(socket: &Socket, expected: u32) -> Result<Segment, EngineError> {
+    match socket.receive(true)? {
+        Some(Control::Segment { id, fd }) if id == expected => Ok(Segment::from_fd(fd)?),
+        Some(Control::Closed) => Err(EngineError::Closed),
+        _ => Err(EngineError::Corrupt),
+    }
+}
+
+impl WorkerEnd for Worker {
+    fn try_next(&mut self) -> Result<Next, EngineError> {
+        loop {
+            if self.ear.closed {
+                return Ok(Next::Leave);
+            }
+            let Some(message) = self.ear.pop()? else { return Ok(Next::Nothing) };
+            let work = match message {
+                Message::Stop => return Ok(Next::Leave),
+                Message::Forget { function } => Work::Forget { function: FnId(function) },
+                Message::Function { function, payload } => {
+                    Work::Function { function: FnId(function), body: self.ear.body(payload)? }
+                }
+                Message::Task {
+                    batch,
+                    instance,
+                    function,
+                    tag,
+                    count,
+                    cell,
+                    generation,
+                    payload,
+                } => {
+                    let cell = &self.claims.cells()[cell as usize];
+                    if !ClaimCell::new(cell).claim(generation) {
+                        self.say(Message::Skipped { batch, instance })?;
+                        continue;
+                    }
+                    let (batch, instance) = (BatchId(batch), Instance(instance));
+                    let function = function.map(FnId);
+                    let task = Task { batch, instance, function, tag, count };
+                    Work::Task { task, body: self.ear.body(payload)? }
+                }
+                _ => return Err(EngineError::Corrupt),
+            };
+            return Ok(Next::Work(work));
+        }
+    }
+
+    fn wait(&mut self) -> Result<(), EngineError> {
+        self.bell.about_to_sleep();
+        if self.ear.ring.is_empty() && !self.ear.closed {
+            self.ear.socket.wait(None)?;
+        }
+        self.bell.awake();
+        self.ear.read_control()
+    }
+
+    fn ready(&mut self) -> Result<(), EngineError> {
+        self.say(Message::Ready)
+    }
+
+    fn reply(&mut self, reply: Reply<'_>) -> Result<(), EngineError> {
+        let payload = self.mouth.write(reply.bytes, true)?;
+        self.say(Message::Done {
+            batch: reply.batch.0,
+            instance: reply.instance.0,
+            tag: reply.tag,
+            busy_ns: u64::try_from(reply.busy.as_nanos()).unwrap_or(u64::MAX),
+            payload,
+        })
+    }
+
+    fn start_failed(&mut self, why: &[u8]) -> Result<(), EngineError> {
+        let payload = self.mouth.write(why, true)?;
+        self.say(Message::StartFailed { payload })
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.mouth.socket.as_fd())
+    }
+}

@@ -1,0 +1,355 @@
+//! The same messages over the control socket itself, where shared memory is missing.
+//!
+//! A frame is the message's eight words and then its payload. The parent never blocks: what
+//! the socket does not take at once waits in a buffer until the collector finds it
+//! writable. The worker may block, since the collector always reads. There are no claim
+//! cells: a batch that was sent cannot be taken back, and because a worker runs its batches
+//! in order, the oldest unanswered one is the one that runs.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use allcores_shm::{BlockRef, MESSAGE_WORDS, Message, Payload, ShmError, Socket};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send};
+
+use super::{Answer, Next, ParentEnd, Peer, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd};
+use crate::collector::Waker;
+use crate::error::EngineError;
+use crate::ids::{BatchId, FnId, Instance};
+use crate::payload::Body;
+
+const HEADER: usize = MESSAGE_WORDS * 8;
+const READ_AT_ONCE: usize = 64 * 1024;
+
+/// Makes a link; `collector` is woken when something is left to be written.
+pub(crate) fn open(collector: Waker) -> Result<(ParentEnd, OwnedFd), EngineError> {
+    let (ours, theirs) = Socket::pair()?;
+    let socket = Arc::new(ours.into_fd());
+    let sender = StreamSender {
+        socket: Arc::clone(&socket),
+        collector,
+        unwritten: VecDeque::new(),
+        unanswered: VecDeque::new(),
+    };
+    let receiver = StreamReceiver { socket, inbox: Inbox::default() };
+    let end = ParentEnd { sender: Box::new(sender), receiver: Box::new(receiver) };
+    Ok((end, theirs.into_fd()))
+}
+
+/// A payload of that many bytes follows the header.
+fn following(len: usize) -> Option<Payload> {
+    (len > 0).then(|| Payload { block: BlockRef::from_word(0), len: len as u64 })
+}
+
+fn header(message: Message) -> [u8; HEADER] {
+    let mut bytes = [0; HEADER];
+    for (to, word) in bytes.chunks_exact_mut(8).zip(message.encode()) {
+        to.copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
+}
+
+fn payload_of(message: &Message) -> Option<Payload> {
+    match message {
+        Message::Done { payload, .. }
+        | Message::StartFailed { payload }
+        | Message::Function { payload, .. }
+        | Message::Task { payload, .. } => *payload,
+        _ => None,
+    }
+}
+
+/// Bytes that have arrived and are not yet a whole frame.
+#[derive(Default)]
+struct Inbox {
+    bytes: Vec<u8>,
+    /// Where the next frame starts in `bytes`.
+    start: usize,
+    closed: bool,
+}
+
+impl Inbox {
+    /// Reads what is there without waiting.
+    fn fill(&mut self, socket: BorrowedFd<'_>) -> Result<(), EngineError> {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        while !self.closed {
+            let filled = self.bytes.len();
+            self.bytes.resize(filled + READ_AT_ONCE, 0);
+            let got = recv(socket, &mut self.bytes[filled..], RecvFlags::DONTWAIT);
+            let (read, result) = match got {
+                Ok((read, _)) => {
+                    self.closed = read == 0;
+                    (read, Ok(read == READ_AT_ONCE))
+                }
+                Err(Errno::INTR) => (0, Ok(true)),
+                Err(Errno::AGAIN) => (0, Ok(false)),
+                Err(Errno::CONNRESET) => {
+                    self.closed = true;
+                    (0, Ok(false))
+                }
+                Err(errno) => (0, Err(EngineError::System { call: "recv", errno })),
+            };
+            self.bytes.truncate(filled + read);
+            if !result? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next whole frame.
+    fn next(&mut self) -> Result<Option<(Message, Body)>, EngineError> {
+        let rest = &self.bytes[self.start..];
+        let Some(head) = rest.first_chunk::<HEADER>() else { return Ok(None) };
+        let mut words = [0_u64; MESSAGE_WORDS];
+        for (word, bytes) in words.iter_mut().zip(head.as_chunks::<8>().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        let message = Message::decode(&words).map_err(ShmError::from)?;
+        let len = payload_of(&message).map_or(0, |payload| payload.len);
+        let len = usize::try_from(len).map_err(|_| EngineError::TooLarge(len))?;
+        let Some(body) = rest[HEADER..].get(..len) else { return Ok(None) };
+        let body = Body::Owned(body.to_vec());
+        self.start += HEADER + len;
+        Ok(Some((message, body)))
+    }
+}
+
+struct StreamSender {
+    socket: Arc<OwnedFd>,
+    collector: Waker,
+    unwritten: VecDeque<u8>,
+    unanswered: VecDeque<BatchId>,
+}
+
+impl StreamSender {
+    fn frame(&mut self, message: Message, payload: &[u8]) -> Result<(), EngineError> {
+        self.unwritten.extend(header(message));
+        self.unwritten.extend(payload);
+        self.write_some()
+    }
+
+    fn write_some(&mut self) -> Result<(), EngineError> {
+        while !self.unwritten.is_empty() {
+            let (bytes, _) = self.unwritten.as_slices();
+            match send(&*self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(written) => drop(self.unwritten.drain(..written)),
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(_) => {
+                    self.unwritten.clear();
+                    return Err(EngineError::Closed);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sender for StreamSender {
+    fn send_function(&mut self, function: FnId, bytes: &[u8]) -> Result<(), EngineError> {
+        let payload = following(bytes.len());
+        self.frame(Message::Function { function: function.0, payload }, bytes)
+    }
+
+    fn send_task(&mut self, task: &Task, bytes: &[u8]) -> Result<(), EngineError> {
+        let Task { batch, instance, function, tag, count } = *task;
+        self.unanswered.push_back(batch);
+        let message = Message::Task {
+            batch: batch.0,
+            instance: instance.0,
+            function: function.map(|function| function.0),
+            tag,
+            count,
+            cell: 0,
+            generation: 0,
+            payload: following(bytes.len()),
+        };
+        self.frame(message, bytes)
+    }
+
+    fn send_forget(&mut self, function: FnId) -> Result<(), EngineError> {
+        self.frame(Message::Forget { function: function.0 }, &[])
+    }
+
+    fn send_stop(&mut self) -> Result<(), EngineError> {
+        self.frame(Message::Stop, &[])
+    }
+
+    fn cancel(&mut self, _: BatchId, _: Instance) -> bool {
+        false
+    }
+
+    fn has_started(&self, batch: BatchId) -> bool {
+        self.unanswered.front() == Some(&batch)
+    }
+
+    fn started(&self) -> Vec<BatchId> {
+        self.unanswered.front().copied().into_iter().collect()
+    }
+
+    fn answered(&mut self, batch: BatchId, _: Instance) {
+        self.unanswered.retain(|sent| *sent != batch);
+    }
+
+    fn sleeper(&mut self) -> Option<Arc<dyn Wake>> {
+        // The kernel wakes the worker; what it did not take is the collector's to write.
+        (!self.unwritten.is_empty()).then(|| Arc::new(self.collector.clone()) as Arc<dyn Wake>)
+    }
+
+    fn write_on(&mut self) -> bool {
+        // A peer that has gone is seen by the receiver.
+        self.write_some().is_ok() && !self.unwritten.is_empty()
+    }
+
+    fn close(&mut self) {
+        // It may be closed already, from the other side.
+        let _closed = rustix::net::shutdown(&*self.socket, Shutdown::Both);
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+}
+
+struct StreamReceiver {
+    socket: Arc<OwnedFd>,
+    inbox: Inbox,
+}
+
+impl Receiver for StreamReceiver {
+    fn drain(&mut self, readable: bool, answers: &mut Vec<Answer>) -> Result<Peer, EngineError> {
+        if readable {
+            self.inbox.fill(self.socket.as_fd())?;
+        }
+        while let Some((message, body)) = self.inbox.next()? {
+            answers.push(match message {
+                Message::Ready => Answer::Ready,
+                Message::Done { batch, instance, tag, busy_ns, .. } => Answer::Done {
+                    batch: BatchId(batch),
+                    instance: Instance(instance),
+                    tag,
+                    busy: Duration::from_nanos(busy_ns),
+                    body,
+                },
+                Message::Skipped { batch, instance } => {
+                    Answer::Skipped { batch: BatchId(batch), instance: Instance(instance) }
+                }
+                Message::StartFailed { .. } => Answer::StartFailed { body },
+                _ => return Err(EngineError::Corrupt),
+            });
+        }
+        Ok(if self.inbox.closed { Peer::Gone } else { Peer::Alive })
+    }
+
+    fn has_news(&self) -> bool {
+        false
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+}
+
+/// The worker's end.
+pub struct Worker {
+    socket: OwnedFd,
+    inbox: Inbox,
+}
+
+impl Worker {
+    /// The end over its control socket.
+    pub fn attach(control: OwnedFd) -> Result<Worker, EngineError> {
+        Ok(Worker { socket: Socket::from_fd(control)?.into_fd(), inbox: Inbox::default() })
+    }
+
+    fn wait_for(&self, what: PollFlags) -> Result<(), EngineError> {
+        match poll(&mut [PollFd::new(&self.socket, what)], None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(EngineError::System { call: "poll", errno }),
+        }
+    }
+
+    fn write(&self, mut bytes: &[u8]) -> Result<(), EngineError> {
+        while !bytes.is_empty() {
+            match send(&self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(Errno::AGAIN) => self.wait_for(PollFlags::OUT)?,
+                Err(Errno::INTR) => {}
+                Err(_) => return Err(EngineError::Closed),
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(&self, message: Message, payload: &[u8]) -> Result<(), EngineError> {
+        if payload.len() > READ_AT_ONCE {
+            self.write(&header(message))?;
+            return self.write(payload);
+        }
+        let mut whole = Vec::with_capacity(HEADER + payload.len());
+        whole.extend(header(message));
+        whole.extend(payload);
+        self.write(&whole)
+    }
+}
+
+impl WorkerEnd for Worker {
+    fn try_next(&mut self) -> Result<Next, EngineError> {
+        let mut frame = self.inbox.next()?;
+        if frame.is_none() {
+            self.inbox.fill(self.socket.as_fd())?;
+            frame = self.inbox.next()?;
+        }
+        let Some((message, body)) = frame else {
+            return Ok(if self.inbox.closed { Next::Leave } else { Next::Nothing });
+        };
+        Ok(Next::Work(match message {
+            Message::Stop => return Ok(Next::Leave),
+            Message::Forget { function } => Work::Forget { function: FnId(function) },
+            Message::Function { function, .. } => {
+                Work::Function { function: FnId(function), body }
+            }
+            Message::Task { batch, instance, function, tag, count, .. } => {
+                let (batch, instance) = (BatchId(batch), Instance(instance));
+                let function = function.map(FnId);
+                Work::Task { task: Task { batch, instance, function, tag, count }, body }
+            }
+            _ => return Err(EngineError::Corrupt),
+        }))
+    }
+
+    fn wait(&mut self) -> Result<(), EngineError> {
+        self.wait_for(PollFlags::IN)
+    }
+
+    fn ready(&mut self) -> Result<(), EngineError> {
+        self.frame(Message::Ready, &[])
+    }
+
+    fn reply(&mut self, reply: Reply<'_>) -> Result<(), EngineError> {
+        let message = Message::Done {
+            batch: reply.batch.0,
+            instance: reply.instance.0,
+            tag: reply.tag,
+            busy_ns: u64::try_from(reply.busy.as_nanos()).unwrap_or(u64::MAX),
+            payload: following(reply.bytes.len()),
+        };
+        self.frame(message, reply.bytes)
+    }
+
+    fn start_failed(&mut self, why: &[u8]) -> Result<(), EngineError> {
+        self.frame(Message::StartFailed { payload: following(why.len()) }, why)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+}

@@ -1,0 +1,99 @@
+//! The bytes of a message: on their way out ([`Payload`]) and where they arrive ([`Body`]).
+//!
+//! A payload stays with the parent until its batch has ended, so that a batch which never
+//! started can be sent again to another worker. A body is either a private copy or a view
+//! on shared memory; small ones are copied at once, which gives their block back early.
+
+use std::fmt;
+
+use allcores_shm::View;
+
+/// From this size on a body stays in shared memory until somebody reads it.
+pub const KEEP_IN_PLACE: usize = 64 * 1024;
+
+/// Bytes that wait to be sent.
+pub enum Payload {
+    /// A copy of our own.
+    Owned(Box<[u8]>),
+    /// Bytes that somebody else keeps alive for us.
+    Shared(Box<dyn AsRef<[u8]> + Send + Sync>),
+}
+
+impl Payload {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Payload::Owned(bytes) => bytes,
+            Payload::Shared(keeper) => (**keeper).as_ref(),
+        }
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Payload::Owned(bytes.into_boxed_slice())
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({} bytes)", self.bytes().len())
+    }
+}
+
+/// Bytes that have arrived.
+pub enum Body {
+    /// A private copy.
+    Owned(Vec<u8>),
+    /// Still in the sender's memory; dropping it gives the block back.
+    Shared(View),
+}
+
+impl Body {
+    /// Takes what lies in `view`: a copy if it is small, the view itself if it is not.
+    pub fn take(view: View) -> Body {
+        if view.len() < KEEP_IN_PLACE { Body::Owned(view.copy_to_vec()) } else { Body::Shared(view) }
+    }
+
+    /// No bytes at all.
+    pub fn empty() -> Body {
+        Body::Owned(Vec::new())
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Body::Owned(bytes) => bytes.len(),
+            Body::Shared(view) => view.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies the bytes to `to`, which must be of the same length.
+    pub fn copy_out(&self, to: &mut [u8]) {
+        match self {
+            Body::Owned(bytes) => to.copy_from_slice(bytes),
+            Body::Shared(view) => {
+                view.copy_out(0, to).expect("a view can be copied whole");
+            }
+        }
+    }
+
+    /// A private copy of the bytes.
+    pub fn to_vec(&self) -> Vec<u8> {
+        match self {
+            Body::Owned(bytes) => bytes.clone(),
+            Body::Shared(view) => view.copy_to_vec(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.len())
+    }
+}

@@ -1,0 +1,250 @@
+//! The parent's side of the pool: submit, cancel, shut down.
+//!
+//! A [`Pool`] may be used from any thread. Each call takes the core lock for a few
+//! instructions, and does what may take longer (waking a worker, completing a slot) after
+//! giving it back. It starts no process: [`Pool::take_workers_wanted`] says how many are
+//! wanted, and the front end starts each with the descriptor [`Pool::open_link`] returns.
+
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use allcores_shm::primitive::{Condvar, Mutex, MutexGuard};
+
+use crate::clock;
+use crate::collector::{self, Waker};
+use crate::core::{Core, Effects};
+pub use crate::core::{PoolConfig, Submission};
+use crate::error::{EngineError, Failure, SubmitError};
+use crate::ids::{FnId, WorkerId};
+use crate::link::{Hub, ParentEnd, Wake};
+use crate::notices::{Notice, Notices};
+use crate::payload::Payload;
+use crate::scheduler::Counts;
+use crate::slot::Slot;
+use crate::supervisor::{self, Force};
+
+/// What the pool and its collector share.
+pub(crate) struct Shared {
+    core: Mutex<Core>,
+    pub(crate) notices: Notices,
+    pub(crate) hub: Hub,
+    finished: Mutex<bool>,
+    has_finished: Condvar,
+}
+
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().expect("nothing panics while it holds the core lock")
+    }
+
+    /// Does what was decided under the lock; call it without the lock.
+    pub(crate) fn apply(&self, fx: &mut Effects) {
+        for peer in fx.sleepers.drain(..) {
+            peer.wake();
+        }
+        for (slot, outcome) in fx.done.drain(..) {
+            let id = slot.id();
+            if slot.complete(outcome) {
+                self.notices.push(Notice::Completed(id));
+            }
+        }
+        for pid in fx.end.drain(..) {
+            supervisor::end_process(pid, Force::Terminate);
+        }
+        for notice in fx.notices.drain(..) {
+            self.notices.push(notice);
+        }
+        if std::mem::take(&mut fx.finished) {
+            self.hub.collector().wake();
+            *self.finished.lock().expect("nothing panics while it holds this lock") = true;
+            self.has_finished.notify_all();
+            self.notices.push(Notice::Finished);
+        }
+    }
+}
+
+/// A pool of workers. Dropping it lets what was submitted finish.
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+impl Pool {
+    /// A pool without workers yet.
+    pub fn new(config: PoolConfig) -> Result<Pool, EngineError> {
+        let shared = Shared {
+            core: Mutex::new(Core::new(config.scheduler)),
+            notices: Notices::default(),
+            hub: Hub::new(config.link)?,
+            finished: Mutex::new(false),
+            has_finished: Condvar::new(),
+        };
+        Ok(Pool { shared: Arc::new(shared) })
+    }
+
+    /// Gives a batch to the pool; its outcome appears in the slot.
+    pub fn submit(
+        &self,
+        function: Option<FnId>,
+        tag: u32,
+        count: u32,
+        payload: Payload,
+    ) -> Result<Arc<Slot>, SubmitError> {
+        let mut fx = Effects::default();
+        let slot = self.shared.lock().submit(Submission { function, tag, count, payload }, &mut fx);
+        // Whoever submits looks after wanted workers itself; no helper thread is needed.
+        fx.notices.clear();
+        self.shared.apply(&mut fx);
+        slot
+    }
+
+    /// Whether the pool takes batches.
+    pub fn check_open(&self) -> Result<(), SubmitError> {
+        self.shared.lock().check_open()
+    }
+
+    /// Keeps a function's bytes; they go to each worker once, when a batch names them.
+    pub fn register(&self, bytes: Vec<u8>) -> FnId {
+        self.shared.lock().register(bytes.into())
+    }
+
+    /// No batch will name that function any more.
+    pub fn forget(&self, function: FnId) {
+        let mut fx = Effects::default();
+        self.shared.lock().forget(function, &mut fx);
+        self.shared.apply(&mut fx);
+    }
+
+    /// How many items the next batch of a map should hold.
+    pub fn batch_size(&self, function: Option<FnId>, remaining: Option<u64>) -> u32 {
+        self.shared.lock().scheduler.batch_size(function, remaining)
+    }
+
+    /// Keeps a batch from starting; false when it has started or is over.
+    pub fn cancel(&self, slot: &Slot) -> bool {
+        let mut fx = Effects::default();
+        let cancelled = self.shared.lock().cancel(slot.id(), &mut fx);
+        self.shared.apply(&mut fx);
+        cancelled
+    }
+
+    /// Whether a worker is running the batch now.
+    pub fn is_running(&self, slot: &Slot) -> bool {
+        !slot.is_done() && self.shared.lock().is_running(slot.id())
+    }
+
+    /// How many workers should be started now; asking takes the number away.
+    pub fn take_workers_wanted(&self) -> u32 {
+        self.shared.lock().take_workers_wanted()
+    }
+
+    /// A link for a worker that is about to be started, and the worker's end of it.
+    /// `None`: no worker is wanted any more.
+    pub fn open_link(&self) -> Result<Option<(WorkerId, OwnedFd)>, EngineError> {
+        let (end, control) = self.shared.hub.open_link()?;
+        Ok(self.add_worker(end).map(|worker| (worker, control)))
+    }
+
+    /// Adds a worker over a link made elsewhere (tests bring their own).
+    pub fn add_worker(&self, end: ParentEnd) -> Option<WorkerId> {
+        let worker = self.shared.lock().add_worker(end);
+        self.shared.hub.collector().wake();
+        worker
+    }
+
+    /// The process of that worker runs under this id.
+    pub fn worker_started(&self, worker: WorkerId, pid: u32) {
+        let mut fx = Effects::default();
+        self.shared.lock().on_started(worker, pid, &mut fx);
+        self.shared.apply(&mut fx);
+    }
+
+    /// What wakes this pool's collector; for links that have no descriptor.
+    pub fn waker(&self) -> Waker {
+        self.shared.hub.collector().clone()
+    }
+
+    /// The process of that worker could not be started.
+    pub fn start_failed(&self, worker: WorkerId) {
+        let mut fx = Effects::default();
+        let mut core = self.shared.lock();
+        core.on_start_failed(worker, &mut fx);
+        core.on_lost(worker, &mut fx);
+        drop(core);
+        self.shared.apply(&mut fx);
+    }
+
+    /// Starts the collector thread. Until then answers lie where they are; a front end
+    /// that forks does so before.
+    pub fn start_collector(&self) -> Result<(), EngineError> {
+        collector::start(Arc::clone(&self.shared))
+    }
+
+    /// Accepts no more batches; those it has are run, or cancelled if `cancel_pending`.
+    pub fn shut_down(&self, cancel_pending: bool) {
+        let mut fx = Effects::default();
+        self.shared.lock().shut_down(cancel_pending, &mut fx);
+        self.shared.apply(&mut fx);
+    }
+
+    /// Waits until all workers have gone after a shutdown; whether they have.
+    pub fn join(&self, timeout: Option<Duration>) -> bool {
+        let deadline = clock::deadline(timeout);
+        let poisoned = "nothing panics while it holds this lock";
+        let mut finished = self.shared.finished.lock().expect(poisoned);
+        while !*finished {
+            let Some(left) = clock::left(deadline) else { return false };
+            finished = match left {
+                None => self.shared.has_finished.wait(finished).expect(poisoned),
+                Some(left) => {
+                    self.shared.has_finished.wait_timeout(finished, left).expect(poisoned).0
+                }
+            };
+        }
+        true
+    }
+
+    /// Signals every worker that is up.
+    pub fn end_workers(&self, force: Force) {
+        let pids = self.shared.lock().pids();
+        for pid in pids {
+            supervisor::end_process(pid, force);
+        }
+    }
+
+    /// The parent's ends of all control sockets, which no forked child may keep open.
+    pub fn control_fds(&self) -> Vec<RawFd> {
+        self.shared.lock().control_fds()
+    }
+
+    /// Why the pool is broken, if it is.
+    pub fn broken(&self) -> Option<Failure> {
+        self.shared.lock().broken.clone()
+    }
+
+    /// What the first worker that could not get ready said of the reason.
+    pub fn start_failure(&self) -> Option<Vec<u8>> {
+        self.shared.lock().start_failure.clone()
+    }
+
+    /// From now on notices of workers are kept, not only those of watched slots.
+    pub fn listen(&self) {
+        self.shared.notices.listen();
+    }
+
+    /// The next notice; waits for it at most `timeout`.
+    pub fn next_notice(&self, timeout: Option<Duration>) -> Option<Notice> {
+        self.shared.notices.next(timeout)
+    }
+
+    /// What has been counted so far.
+    pub fn counts(&self) -> Counts {
+        self.shared.lock().scheduler.counts()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shut_down(false);
+    }
+}

@@ -1,0 +1,123 @@
+//! Every unfinished batch, and the queue of those that no worker holds.
+//!
+//! A batch that is cancelled in the middle of the queue leaves its id behind; ids without a record
+//! are passed over, and swept when they are the greater part. So cancelling a hundred thousand
+//! batches one by one stays linear.
+
+use std::collections::VecDeque;
+
+use crate::batch::Batch;
+use crate::ids::{BatchId, IdMap, WorkerId};
+
+/// Where an unfinished batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the queue.
+    Queued,
+    /// With a worker, whose books say how it stands.
+    Sent(WorkerId),
+}
+
+/// One unfinished batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub(super) batch: Batch,
+    pub(super) place: Place,
+    /// How many tries at its claim cell have no result yet. If it comes back by any other way while
+    /// there are some, it is cancelled then; and only the last of them can tell that it was claimed.
+    pub(super) cancel_asks: u32,
+}
+
+/// All unfinished batches.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    all: IdMap<BatchId, Record>,
+    queue: VecDeque<BatchId>,
+    /// Ids in `queue` without a record.
+    stale: usize,
+}
+
+impl Records {
+    pub(super) fn get(&self, batch: BatchId) -> Option<&Record> {
+        self.all.get(&batch)
+    }
+
+    pub(super) fn get_mut(&mut self, batch: BatchId) -> Option<&mut Record> {
+        self.all.get_mut(&batch)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Unfinished batches.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Batches that no worker holds.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len() - self.stale
+    }
+
+    /// Batches that no worker holds, in order.
+    pub(super) fn queue(&self) -> impl Iterator<Item = BatchId> {
+        self.queue.iter().copied().filter(|id| self.all.contains_key(id))
+    }
+
+    /// A new batch, at the back.
+    pub(super) fn insert(&mut self, batch: Batch) {
+        let record = Record { batch, place: Place::Queued, cancel_asks: 0 };
+        let older = self.all.insert(batch.id, record);
+        debug_assert!(older.is_none(), "batch `{}` was submitted twice", batch.id);
+        self.queue.push_back(batch.id);
+    }
+
+    /// The batch that is next to be sent.
+    pub(super) fn first(&mut self) -> Option<&Batch> {
+        while let Some(id) = self.queue.front().copied() {
+            if self.all.contains_key(&id) {
+                break;
+            }
+            self.queue.pop_front();
+            self.stale -= 1;
+        }
+        self.queue.front().and_then(|id| self.all.get(id)).map(|record| &record.batch)
+    }
+
+    /// The batch that [`Records::first`] named is with this worker now.
+    pub(super) fn sent(&mut self, worker: WorkerId) {
+        if let Some(record) = self.queue.pop_front().and_then(|id| self.all.get_mut(&id)) {
+            record.place = Place::Sent(worker);
+        }
+    }
+
+    /// A sent batch comes back to the front, as its next instance.
+    pub(super) fn requeue(&mut self, batch: BatchId) {
+        if let Some(record) = self.all.get_mut(&batch) {
+            debug_assert_ne!(record.place, Place::Queued, "a queued batch can't come back");
+            record.place = Place::Queued;
+            record.batch.instance = record.batch.instance.next();
+            self.queue.push_front(batch);
+        }
+    }
+
+    /// The batch has ended.
+    pub(super) fn remove(&mut self, batch: BatchId) -> Option<Record> {
+        let record = self.all.remove(&batch)?;
+        if record.place == Place::Queued {
+            self.stale += 1;
+            if self.stale > 64 && self.stale > self.queue.len() / 2 {
+                let all = &self.all;
+                self.queue.retain(|id| all.contains_key(id));
+                self.stale = 0;
+            }
+        }
+        Some(record)
+    }
+
+    /// Every record, in no order; for checking.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.all.values()
+    }
+}

@@ -1,0 +1,144 @@
+//! The future's Rust half: completed once, waited for by many.
+//!
+//! | stage     | entered by                         | left by                       |
+//! | --------- | ---------------------------------- | ----------------------------- |
+//! | `Pending` | birth                              | [`Slot::complete`], once      |
+//! | `Done`    | [`Slot::complete`] (any outcome)   | never                         |
+//!
+//! A slot may be *watched*: then whoever completes it is told so, and must publish the
+//! completion elsewhere. Watching and completing exclude each other under the lock, so a
+//! watcher either sees the slot done or is certain to be told, never both, never neither.
+//!
+//! Waking costs a system call, so it is done only when somebody waits.
+
+use std::time::Duration;
+
+use allcores_shm::primitive::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering};
+
+use crate::clock;
+use crate::error::Failure;
+use crate::ids::BatchId;
+use crate::payload::Body;
+
+/// How a batch ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The worker answered; what `tag` says of `body` is the front end's business.
+    Answer {
+        /// The front end's word about the body.
+        tag: u32,
+        /// What the worker sent.
+        body: Body,
+    },
+    /// There will be no answer.
+    Failed(Failure),
+    /// It was cancelled before it started.
+    Cancelled,
+}
+
+/// What a watcher finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Not over; the watcher will be told.
+    Pending,
+    /// Over; the watcher will not be told.
+    Done,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    outcome: Option<Outcome>,
+    waiters: u32,
+    watched: bool,
+}
+
+/// The place where the outcome of one batch appears.
+#[derive(Debug)]
+pub struct Slot {
+    id: BatchId,
+    done: AtomicBool,
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+impl Slot {
+    /// A pending slot for the batch `id`.
+    pub fn new(id: BatchId) -> Slot {
+        Slot {
+            id,
+            done: AtomicBool::new(false),
+            inner: Mutex::new(Inner::default()),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The batch this slot belongs to.
+    pub fn id(&self) -> BatchId {
+        self.id
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nothing panics while it holds a slot")
+    }
+
+    /// Whether the batch is over. Once true, always true.
+    pub fn is_done(&self) -> bool {
+        // SYNC: slot-done. Pairs with the store in `complete`; what is read afterwards is
+        // read under the lock, so acquire is for the caller's own other data.
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// Stores the outcome and wakes the waiters. Returns whether the slot is watched: then
+    /// the caller publishes the completion. A second completion is a bug and is ignored.
+    pub fn complete(&self, outcome: Outcome) -> bool {
+        let mut inner = self.lock();
+        debug_assert!(!self.done.load(Ordering::Relaxed), "a slot is completed once");
+        if self.done.load(Ordering::Relaxed) {
+            return false;
+        }
+        inner.outcome = Some(outcome);
+        // SYNC: slot-done. What led to the outcome becomes visible to who sees it done.
+        self.done.store(true, Ordering::Release);
+        if inner.waiters > 0 {
+            self.changed.notify_all();
+        }
+        inner.watched
+    }
+
+    /// Waits until the batch is over or `timeout` has passed; returns whether it is over.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        if self.is_done() {
+            return true;
+        }
+        let deadline = clock::deadline(timeout);
+        let mut inner = self.lock();
+        inner.waiters += 1;
+        while !self.done.load(Ordering::Relaxed) {
+            let Some(left) = clock::left(deadline) else { break };
+            inner = match left {
+                None => self.changed.wait(inner).expect("nothing panics while it holds a slot"),
+                Some(left) => {
+                    let woken = self.changed.wait_timeout(inner, left);
+                    woken.expect("nothing panics while it holds a slot").0
+                }
+            };
+        }
+        inner.waiters -= 1;
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Takes the outcome out: `Some` once after completion, `None` before and later.
+    pub fn take(&self) -> Option<Outcome> {
+        self.lock().outcome.take()
+    }
+
+    /// Asks to be told of the completion; says whether it has already happened.
+    pub fn watch(&self) -> Stage {
+        let mut inner = self.lock();
+        if self.done.load(Ordering::Relaxed) {
+            return Stage::Done;
+        }
+        inner.watched = true;
+        Stage::Pending
+    }
+}

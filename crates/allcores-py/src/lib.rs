@@ -1,0 +1,36 @@
+//! The Python binding: translation only, no decisions.
+//!
+//! Every object here is `frozen` and belongs to the process that made it. In a child that
+//! the user forks off it says so when it is used, and is left alone when it is dropped
+//! (`home.rs`). Whatever may wait does so detached from the interpreter.
+#![forbid(unsafe_code)]
+
+use pyo3::prelude::*;
+
+mod errors;
+mod home;
+mod pool;
+mod port;
+mod slot;
+
+/// The engine of allcores.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::home::mark_forked;
+    #[pymodule_export]
+    use super::pool::Pool;
+    #[pymodule_export]
+    use super::port::Port;
+    #[pymodule_export]
+    use super::slot::Slot;
+
+    #[pymodule_export]
+    const FAILED: i64 = super::slot::FAILED;
+    #[pymodule_export]
+    const CANCELLED: i64 = super::slot::CANCELLED;
+    #[pymodule_export]
+    const FUNCTION: i64 = super::port::FUNCTION;
+    #[pymodule_export]
+    const FORGET: i64 = super::port::FORGET;
+}

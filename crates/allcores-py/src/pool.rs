@@ -1,0 +1,200 @@
+//! The pool, seen from Python.
+
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+
+use allcores_engine::scheduler::{Config, OnLost, StartPolicy};
+use allcores_engine::supervisor::Force;
+use allcores_engine::{FnId, LinkKind, Notice, Payload, Pool as EnginePool, PoolConfig, WorkerId};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::errors::{engine_error, failure, submit_error};
+use crate::home::AtHome;
+use crate::slot::{Slot, timeout, wait_in_slices};
+
+/// From this size on a payload is kept alive instead of copied.
+const KEEP: usize = 16 * 1024;
+
+/// A worker holds at most so many unfinished batches; its link has cells for more.
+const MAX_PREFETCH: u32 = 48;
+
+/// The engine's pool.
+#[pyclass(frozen, module = "allcores._core")]
+pub(crate) struct Pool {
+    inner: AtHome<Arc<EnginePool>>,
+}
+
+#[pymethods]
+impl Pool {
+    #[new]
+    #[pyo3(signature = (max_workers, *, max_tasks_per_worker = None, replace_lost = false,
+                        start_all_at_once = false, stream = false))]
+    fn new(
+        max_workers: usize,
+        max_tasks_per_worker: Option<u32>,
+        replace_lost: bool,
+        start_all_at_once: bool,
+        stream: bool,
+    ) -> PyResult<Pool> {
+        let scheduler = Config {
+            max_workers,
+            max_tasks_per_worker,
+            on_worker_lost: if replace_lost { OnLost::Replace } else { OnLost::Break },
+            start: if start_all_at_once { StartPolicy::AllAtOnce } else { StartPolicy::OnDemand },
+            take_back: !stream,
+            max_prefetch: MAX_PREFETCH,
+        };
+        let link = if stream { LinkKind::Stream } else { LinkKind::Shm };
+        let pool = EnginePool::new(PoolConfig { scheduler, link });
+        let pool = pool.map_err(|error| engine_error(&error))?;
+        Ok(Pool { inner: AtHome::new(Arc::new(pool)) })
+    }
+
+    /// Gives a batch to the pool.
+    fn submit(
+        &self,
+        function: Option<u32>,
+        tag: u32,
+        count: u32,
+        payload: &Bound<'_, PyBytes>,
+    ) -> PyResult<Slot> {
+        let pool = self.inner.get()?;
+        let bytes = payload.as_bytes();
+        let payload = if bytes.len() < KEEP {
+            Payload::Owned(bytes.into())
+        } else {
+            Payload::Shared(Box::new(PyBackedBytes::from(payload.clone())))
+        };
+        let slot = pool.submit(function.map(FnId), tag, count, payload);
+        let slot = slot.map_err(|error| submit_error(&error))?;
+        Ok(Slot::new(slot, Arc::clone(pool)))
+    }
+
+    /// Raises what `submit` would raise.
+    fn check_open(&self) -> PyResult<()> {
+        self.inner.get()?.check_open().map_err(|error| submit_error(&error))
+    }
+
+    /// Keeps a function's bytes and returns its number.
+    fn register(&self, function: &[u8]) -> PyResult<u32> {
+        Ok(self.inner.get()?.register(function.to_vec()).0)
+    }
+
+    /// No batch will name that function any more.
+    fn forget(&self, function: u32) -> PyResult<()> {
+        self.inner.get()?.forget(FnId(function));
+        Ok(())
+    }
+
+    /// How many items the next batch of a map should hold.
+    fn batch_size(&self, function: Option<u32>, remaining: Option<u64>) -> PyResult<u32> {
+        Ok(self.inner.get()?.batch_size(function.map(FnId), remaining))
+    }
+
+    /// How many workers should be started now; asking takes the number away.
+    fn workers_wanted(&self) -> PyResult<u32> {
+        Ok(self.inner.get()?.take_workers_wanted())
+    }
+
+    /// A link for a new worker: its number, and the descriptor for its process.
+    /// `None`: no worker is wanted any more.
+    fn open_link(&self) -> PyResult<Option<(u32, i32)>> {
+        let link = self.inner.get()?.open_link().map_err(|error| engine_error(&error))?;
+        Ok(link.map(|(worker, control)| (worker.0, control.into_raw_fd())))
+    }
+
+    /// The process of that worker runs under this id.
+    fn worker_started(&self, worker: u32, pid: u32) -> PyResult<()> {
+        self.inner.get()?.worker_started(WorkerId(worker), pid);
+        Ok(())
+    }
+
+    /// The process of that worker could not be started.
+    fn start_failed(&self, worker: u32) -> PyResult<()> {
+        self.inner.get()?.start_failed(WorkerId(worker));
+        Ok(())
+    }
+
+    /// Starts the thread that listens to the workers.
+    fn start_collector(&self) -> PyResult<()> {
+        self.inner.get()?.start_collector().map_err(|error| engine_error(&error))
+    }
+
+    /// Accepts no more batches; cancels those that have not started, if asked to.
+    fn shut_down(&self, cancel_pending: bool) -> PyResult<()> {
+        self.inner.get()?.shut_down(cancel_pending);
+        Ok(())
+    }
+
+    /// Waits until all workers have gone, at most `timeout` seconds; whether they have.
+    #[pyo3(signature = (timeout = None))]
+    fn join(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let pool = self.inner.get()?;
+        wait_in_slices(py, timeout, |slice| pool.join(Some(slice)))
+    }
+
+    /// Signals every worker: SIGKILL if `kill`, else SIGTERM.
+    fn end_workers(&self, kill: bool) -> PyResult<()> {
+        let force = if kill { Force::Kill } else { Force::Terminate };
+        self.inner.get()?.end_workers(force);
+        Ok(())
+    }
+
+    /// The control sockets, which no forked child may keep open.
+    fn control_fds(&self) -> PyResult<Vec<i32>> {
+        Ok(self.inner.get()?.control_fds())
+    }
+
+    /// Why the pool is broken: `(kind, worker, words)`, or `None`.
+    fn broken(&self) -> PyResult<Option<(&'static str, i64, String)>> {
+        Ok(self.inner.get()?.broken().as_ref().map(failure))
+    }
+
+    /// What a worker that could not get ready said of the reason.
+    fn start_failure<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let why = self.inner.get()?.start_failure();
+        Ok(why.map(|why| PyBytes::new(py, &why)))
+    }
+
+    /// From now on notices about workers are kept, too.
+    fn listen(&self) -> PyResult<()> {
+        self.inner.get()?.listen();
+        Ok(())
+    }
+
+    /// The next notice, `(kind, number)`; `None` when `timeout` seconds have passed.
+    #[pyo3(signature = (timeout = None))]
+    fn next_notice(
+        &self,
+        py: Python<'_>,
+        timeout: Option<f64>,
+    ) -> PyResult<Option<(&'static str, u64)>> {
+        let pool = Arc::clone(self.inner.get()?);
+        let wait = self::timeout(timeout);
+        let notice = py.detach(move || pool.next_notice(wait));
+        Ok(notice.map(|notice| match notice {
+            Notice::Completed(batch) => ("completed", batch.0),
+            Notice::WorkersWanted => ("workers wanted", 0),
+            Notice::WorkerGone(worker) => ("worker gone", u64::from(worker.0)),
+            Notice::Finished => ("finished", 0),
+        }))
+    }
+
+    /// What has been counted so far.
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counts = self.inner.get()?.counts();
+        let dict = PyDict::new(py);
+        dict.set_item("queued", counts.queued)?;
+        dict.set_item("sent", counts.sent)?;
+        dict.set_item("workers_ready", counts.workers_ready)?;
+        dict.set_item("workers_starting", counts.workers_starting)?;
+        dict.set_item("submitted", counts.submitted)?;
+        dict.set_item("done", counts.done)?;
+        dict.set_item("failed", counts.failed)?;
+        dict.set_item("cancelled", counts.cancelled)?;
+        dict.set_item("taken_back", counts.taken_back)?;
+        Ok(dict)
+    }
+}

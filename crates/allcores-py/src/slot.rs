@@ -1,0 +1,121 @@
+//! A future's Rust half, seen from Python.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use allcores_engine::{Body, Outcome, Pool, Slot as EngineSlot, Stage};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::errors;
+use crate::home::AtHome;
+
+/// How often a wait on the main thread looks for signals.
+pub(crate) const SIGNAL_SLICE: Duration = Duration::from_millis(50);
+
+/// The tag of an outcome that is a failure of the pool.
+pub(crate) const FAILED: i64 = -1;
+/// The tag of an outcome that is a cancellation.
+pub(crate) const CANCELLED: i64 = -2;
+
+/// Where the outcome of one batch appears.
+#[pyclass(frozen, module = "allcores._core")]
+pub(crate) struct Slot {
+    inner: AtHome<(Arc<EngineSlot>, Arc<Pool>)>,
+}
+
+impl Slot {
+    pub(crate) fn new(slot: Arc<EngineSlot>, pool: Arc<Pool>) -> Slot {
+        Slot { inner: AtHome::new((slot, pool)) }
+    }
+}
+
+/// Seconds as Python gives them; below zero means at once, `None` for ever.
+pub(crate) fn timeout(seconds: Option<f64>) -> Option<Duration> {
+    seconds.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
+}
+
+/// Calls `wait` detached, in slices between which signals are looked for.
+pub(crate) fn wait_in_slices(
+    py: Python<'_>,
+    seconds: Option<f64>,
+    wait: impl Fn(Duration) -> bool + Sync,
+) -> PyResult<bool> {
+    let mut left = timeout(seconds);
+    loop {
+        let slice = left.map_or(SIGNAL_SLICE, |left| left.min(SIGNAL_SLICE));
+        if py.detach(|| wait(slice)) {
+            return Ok(true);
+        }
+        py.check_signals()?;
+        if let Some(left) = &mut left {
+            *left -= slice;
+            if left.is_zero() {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// The bytes of `body` as a Python object; copied once.
+pub(crate) fn to_bytes<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, body.len(), |to| {
+        body.copy_out(to);
+        Ok(())
+    })
+}
+
+#[pymethods]
+impl Slot {
+    /// The number of the batch.
+    #[getter]
+    fn id(&self) -> PyResult<u64> {
+        Ok(self.inner.get()?.0.id().0)
+    }
+
+    /// Whether the batch is over.
+    fn done(&self) -> PyResult<bool> {
+        Ok(self.inner.get()?.0.is_done())
+    }
+
+    /// Waits until the batch is over, at most `timeout` seconds; whether it is.
+    #[pyo3(signature = (timeout = None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let (slot, _) = self.inner.get()?;
+        if slot.is_done() {
+            return Ok(true);
+        }
+        wait_in_slices(py, timeout, |slice| slot.wait(Some(slice)))
+    }
+
+    /// The outcome, once: `(tag, bytes)`, `(FAILED, (kind, worker, words))` or
+    /// `(CANCELLED, None)`; `None` before the end and when it has been taken.
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<(i64, Bound<'py, PyAny>)>> {
+        let (slot, _) = self.inner.get()?;
+        let Some(outcome) = slot.take() else { return Ok(None) };
+        Ok(Some(match outcome {
+            Outcome::Answer { tag, body } => (i64::from(tag), to_bytes(py, &body)?.into_any()),
+            Outcome::Failed(failure) => {
+                (FAILED, errors::failure(&failure).into_pyobject(py)?.into_any())
+            }
+            Outcome::Cancelled => (CANCELLED, py.None().into_bound(py)),
+        }))
+    }
+
+    /// Keeps the batch from starting; false when it has started or is over.
+    fn cancel(&self) -> PyResult<bool> {
+        let (slot, pool) = self.inner.get()?;
+        Ok(pool.cancel(slot))
+    }
+
+    /// Whether a worker is running the batch now.
+    fn running(&self) -> PyResult<bool> {
+        let (slot, pool) = self.inner.get()?;
+        Ok(pool.is_running(slot))
+    }
+
+    /// Asks the pool for a notice when the batch is over; false when it is over already.
+    fn watch(&self) -> PyResult<bool> {
+        Ok(self.inner.get()?.0.watch() == Stage::Pending)
+    }
+}

@@ -1,0 +1,125 @@
+"""Python values to bytes and back, at the edge of the engine.
+
+Both directions try the C pickler first, by reference, with the reducers that `multiprocessing`
+registers (so that connections and sockets travel as they do with the standard library). What it
+refuses goes through cloudpickle. On the way to a worker there is one more reason for the slow way:
+the bytes mention `__main__`, which in a worker is an empty module, so what the script or notebook
+defined has to go along (`main_module`). On the way back a mention of `__main__` is right as it is:
+the parent has the original, and `isinstance` holds.
+
+Decoding is `loads` for both. Exceptions have a module of their own (`failures`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import definitions
+from .failures import argument_text, dump_exception, load_exception
+from .pickling import MAIN_MARK, REFUSALS, dumps_result, loads, mentions_main, second_try, write
+
+if TYPE_CHECKING:
+    from .main_module import MainSender
+
+__all__ = [
+    "Encoder", "LoadedFunction", "argument_text", "dump_exception", "dumps_result",
+    "load_exception", "load_function", "load_result", "loads",
+]  # fmt: skip
+
+
+class Encoder:
+    """Bytes for workers. One per executor: it remembers what it has pickled of `__main__`.
+
+    `main_is_shared` is for workers that are forks of this process: they have its `__main__`, so
+    only what was defined or rebound after the first fork (`freeze_main`) goes along.
+    """
+
+    def __init__(self, *, main_is_shared: bool = False) -> None:
+        self._main_is_shared = main_is_shared
+        self._sender: MainSender | None = None
+
+    @property
+    def sender(self) -> MainSender:
+        """What pickles by value; made when first needed, because that imports cloudpickle."""
+        sender = self._sender
+        if sender is None:
+            from .main_module import MainSender
+
+            sender = self._sender = MainSender(main_is_shared=self._main_is_shared)
+        return sender
+
+    def freeze_main(self) -> None:
+        """To be called just before the first worker is forked: what `__main__` holds now, the
+        workers will have.
+        """
+        if self._main_is_shared:
+            self.sender.freeze()
+
+    def dumps(self, value: object) -> bytes:
+        """The bytes from which `loads` in a worker makes `value`."""
+        chunks = self.dumps_parts(value)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def dumps_parts(self, value: object) -> list[bytes]:
+        """The same in pieces, not yet joined: large buffers are the user's own objects, not
+        copies.
+        """
+        try:
+            chunks = write(value)
+        except REFUSALS:
+            return [second_try(self.sender.dumps, value)]
+        # the common case spelled out: a call costs as much as the search
+        if len(chunks) == 1:
+            if MAIN_MARK in chunks[0]:
+                return [self.sender.dumps(value)]
+        elif mentions_main(chunks):
+            return [self.sender.dumps(value)]
+        return chunks
+
+
+class LoadedFunction:
+    """A registered function in a worker, together with what it needs in `__main__`.
+
+    `ready()` gives the callable. Between two calls an older or newer version of the functions it
+    uses may have been installed for another task; then they are put back first.
+    """
+
+    __slots__ = ("_tables", "_version", "function")
+
+    def __init__(self, function: Callable[..., Any], tables: tuple[Any, ...], version: int) -> None:
+        self.function = function
+        self._tables = tables
+        self._version = version
+
+    def ready(self) -> Callable[..., Any]:
+        if self._tables and self._version != definitions.version():
+            self._version = definitions.restore(self._tables)
+        return self.function
+
+
+def load_function(data: bytes) -> LoadedFunction:
+    """What `FunctionCache` registered, in the worker."""
+    with definitions.recording() as tables:
+        function = loads(data)
+    return LoadedFunction(function, tuple(tables), definitions.version())
+
+
+def load_result(data: bytes, *, function: str | None = None, index: int | None = None) -> Any:
+    """The value of `dumps_result`, in the parent; a failure is a `TransportError` for that task.
+
+    Only a Ctrl-C, which reaches the main thread alone, passes as it is: nothing is consumed, the
+    caller may try again.
+    """
+    try:
+        return loads(data)
+    except BaseException as error:
+        if (
+            isinstance(error, KeyboardInterrupt)
+            and threading.current_thread() is threading.main_thread()
+        ):
+            raise
+        from ..errors import transport_error
+
+        raise transport_error(error, what="the result", function=function, index=index) from error

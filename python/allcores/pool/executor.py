@@ -1,0 +1,240 @@
+"""`ProcessPoolExecutor`: the standard library's, on the engine of allcores.
+
+The way of a call: `submit` pickles the arguments in the caller's thread and gives the bytes
+to the engine (`runtime`), which hands them to a worker process; the `Future` decodes the
+answer when somebody asks for it. The signature, the semantics and the exceptions are those
+of `concurrent.futures.ProcessPoolExecutor`; what is different by intent:
+
+* workers start from a clean fork server unless `mp_context` says otherwise, the script's
+  body never runs in them, and what `__main__` defines travels by value;
+* a task whose arguments or result can't be unpickled fails alone: the pool lives on;
+* arguments are pickled when the task is submitted: a task sees them as they were then;
+* `map` without `chunksize` chooses chunks by measured durations, and takes items from
+  iterables without a length only as results are consumed.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.context import BaseContext
+from types import TracebackType
+from typing import Any
+
+from ..settings import Settings
+from . import tags
+from .future import Future
+from .map import start_map
+from .runtime import Runtime, is_exiting, remember
+from .start import Launcher
+
+
+class _Measured(int):
+    """A chunk size of 1 that nobody asked for: the engine may choose a better one."""
+
+
+_MEASURED = _Measured(1)
+
+
+class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
+    """Runs calls in worker processes; a drop-in for `concurrent.futures.ProcessPoolExecutor`.
+
+    Args:
+        max_workers: how many worker processes at most; None: as many as there are cores.
+        mp_context: the multiprocessing context that starts them; None: a clean fork server.
+        initializer: called once in each worker before its first task.
+        initargs: its arguments; multiprocessing locks and queues may be among them.
+        max_tasks_per_child: a worker is replaced after so many tasks; None: never.
+
+    Raises:
+        ValueError: for a number below 1, or `max_tasks_per_child` with the fork method.
+        TypeError: for an initializer that is not callable.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: BaseContext | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+    ) -> None:
+        # The base class is there for `isinstance`; none of its machinery is set up.
+        if max_workers is None:
+            max_workers = _default_workers()
+        elif max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        elif sys.platform == "win32" and max_workers > 61:
+            raise ValueError("max_workers must be <= 61")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        _check_max_tasks(max_tasks_per_child, mp_context)
+        self._max_workers = max_workers
+        launcher = Launcher(mp_context, initializer=initializer, initargs=tuple(initargs))
+        self._mp_context = launcher.context
+        self._runtime = Runtime(
+            launcher,
+            max_workers=max_workers,
+            max_tasks=max_tasks_per_child,
+            stream=Settings.from_environment().link == "stream",
+        )
+        self._warm = False
+        self._finalizer = weakref.finalize(self, _abandon, self._runtime)
+        self._finalizer.atexit = False
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Has `fn(*args, **kwargs)` run in a worker; returns the future of its result.
+
+        An argument that can't be pickled becomes the future's exception.
+
+        Raises:
+            RuntimeError: after `shutdown`.
+            BrokenProcessPool: after a worker died.
+        """
+        runtime = self._runtime
+        try:
+            function = runtime.function_id(fn)
+            call = (args, kwargs) if function is not None else (fn, args, kwargs)
+            payload = runtime.launcher.encoder.dumps(call)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._check_open()
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            return failed
+        if not self._warm:
+            self._first_use()
+        try:
+            slot = runtime.submit(function, tags.CALL, 1, payload)
+        except RuntimeError:
+            self._check_open()
+            raise
+        return Future.from_slot(slot, runtime)
+
+    def map(  # type: ignore[override]  # `buffersize` came with 3.14
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = _MEASURED,
+        buffersize: int | None = None,
+    ) -> Iterator[Any]:
+        """The results of `fn` over the items of `iterables`, in order.
+
+        Args:
+            fn: called with one item of each iterable.
+            iterables: as for the built-in `map`; the shortest ends it.
+            timeout: seconds from now after which `next` raises `TimeoutError`.
+            chunksize: items a task; by default chosen by measured durations.
+            buffersize: at most so many tasks whose results were not yet taken.
+
+        Raises:
+            ValueError: for `chunksize` or `buffersize` below 1.
+            TypeError: for a `buffersize` that is not an integer.
+        """
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        if buffersize is not None and not isinstance(buffersize, int):
+            raise TypeError("buffersize must be an integer or None")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError("buffersize must be None or > 0")
+        self._check_open()
+        if not self._warm:
+            self._first_use()
+        size = None if chunksize is _MEASURED else chunksize
+        return start_map(
+            self._runtime,
+            fn,
+            iterables,
+            timeout=timeout,
+            chunksize=size,
+            buffersize=buffersize,
+            max_workers=self._max_workers,
+        )
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Takes no more calls; those submitted are made, or cancelled if not started.
+
+        Args:
+            wait: return when all workers have ended; else at once.
+            cancel_futures: cancel what has not started.
+        """
+        self._runtime.shut_down(cancel=cancel_futures)
+        if wait:
+            self._runtime.join()
+
+    def terminate_workers(self) -> None:
+        """Ends the workers with SIGTERM and shuts down; what ran or waited has no result."""
+        self._runtime.shut_down(cancel=True)
+        self._runtime.end_processes(kill=False)
+
+    def kill_workers(self) -> None:
+        """Ends the workers with SIGKILL and shuts down; what ran or waited has no result."""
+        self._runtime.shut_down(cancel=True)
+        self._runtime.end_processes(kill=True)
+
+    def __enter__(self) -> ProcessPoolExecutor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.shutdown(wait=True)
+
+    @property
+    def _broken(self) -> str | bool:
+        """Why the pool is broken, or False; libraries ask."""
+        why = self._runtime.pool.broken()
+        return False if why is None else why[2]
+
+    @property
+    def _processes(self) -> dict[int, Any]:
+        """The worker processes by process id; libraries ask."""
+        processes = list(self._runtime.processes.values())
+        return {process.pid: process for process in processes if process.pid is not None}
+
+    def _first_use(self) -> None:
+        self._warm = True
+        if is_exiting():
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        remember(self._runtime)
+
+    def _check_open(self) -> None:
+        """Raises what submitting now would raise."""
+        if is_exiting():
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        if self._runtime.pool.broken() is not None:
+            raise self._runtime.broken_error()
+        self._runtime.pool.check_open()
+
+
+def _abandon(runtime: Runtime) -> None:
+    runtime.shut_down(cancel=False)
+
+
+def _default_workers() -> int:
+    if sys.version_info >= (3, 13):
+        return os.process_cpu_count() or 1
+    return os.cpu_count() or 1
+
+
+def _check_max_tasks(max_tasks: int | None, context: BaseContext | None) -> None:
+    if max_tasks is None:
+        return
+    if not isinstance(max_tasks, int):
+        raise TypeError("max_tasks_per_child must be an integer")
+    if max_tasks <= 0:
+        raise ValueError("max_tasks_per_child must be >= 1")
+    if context is not None and context.get_start_method(allow_none=False) == "fork":
+        raise ValueError(
+            "max_tasks_per_child is incompatible with the 'fork' multiprocessing start method; "
+            "supply a different mp_context"
+        )

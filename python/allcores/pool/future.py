@@ -1,0 +1,240 @@
+"""The future of an allcores executor: cheap until somebody looks inside.
+
+It is a `concurrent.futures.Future` in two tiers. The first holds nothing but a *slot* of
+the engine: `result`, `exception`, `done`, `cancel` and `running` talk to that. The second
+is the standard future with its condition, state and waiters. `wait`, `as_completed`,
+`asyncio.wrap_future` and callbacks reach into those attributes; the first who does
+*inflates* the future: the attributes come into being with the state of that instant, and
+from then on the pool's notifier thread publishes the completion, exactly once, under the
+condition, as the standard pool's manager thread does.
+
+The state stays frozen between inflating and publishing because `wait` counts pending
+futures first and adds its waiter afterwards: a state that changed by itself in between
+would be counted twice.
+
+A future made by hand (`Future()`) is a standard future and nothing else.
+
+| attributes in `__dict__`            | tier                                     |
+| ----------------------------------- | ---------------------------------------- |
+| `_slot`, `_owner`                   | first, outcome still in the slot         |
+| `_state`, `_result`, `_exception`   | first, settled: outcome decoded          |
+| all of these and `_condition`       | second                                   |
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import _base
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from allcores._core import Slot
+
+    T = TypeVar("T")
+    _StandardFuture = _base.Future[T]
+else:
+    _StandardFuture = _base.Future
+
+Raw = tuple[int, Any]
+
+# What of a standard future comes into being when it is inflated.
+_SECOND_TIER = frozenset(
+    {"_condition", "_state", "_result", "_exception", "_waiters", "_done_callbacks"}
+)
+
+# Inflating is rare and short and runs no foreign code; one lock for all futures keeps each
+# of them small. Reentrant, because the garbage collector may run in between.
+_inflating = threading.RLock()
+
+# Two threads may ask for the same outcome at once; the one who is late waits here.
+_settled = threading.Condition()
+_late = 0
+
+
+def _tell_the_late() -> None:
+    if _late:
+        with _settled:
+            _settled.notify_all()
+
+
+class Owner(Protocol):
+    """Whoever made the future: knows how to decode and how to publish it."""
+
+    def decode(self, raw: Raw) -> tuple[bool, BaseException | None, Any]:
+        """`(cancelled, exception, value)` of what the slot held."""
+
+    def publish_later(self, future: Future[Any], slot: Slot) -> bool:
+        """Sees to it that `future` is settled when `slot` is done; False if it is done."""
+
+
+class Future(_StandardFuture):
+    """The result of a call that may not have been made yet.
+
+    Everything `concurrent.futures.Future` has, with its meaning.
+    """
+
+    # Set on the instance by `from_slot`; a future made by hand has neither.
+    _slot: Slot | None = None
+    _owner: Owner | None = None
+
+    @classmethod
+    def from_slot(cls, slot: Slot, owner: Owner) -> Future[Any]:
+        """The future of what `slot` stands for."""
+        future = cls.__new__(cls)
+        future._slot = slot
+        future._owner = owner
+        return future
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The call's result; waits for it at most `timeout` seconds.
+
+        Raises what the call raised, `CancelledError`, or `TimeoutError`.
+        """
+        if not self._await(timeout):
+            return super().result(timeout)
+        state = self.__dict__
+        if state["_state"] != _base.FINISHED:
+            raise _base.CancelledError
+        if state["_exception"] is None:
+            return state["_result"]
+        try:
+            raise state["_exception"]
+        finally:
+            # No cycle from the exception through its traceback to this frame.
+            del self, state
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What the call raised, or None; waits for it at most `timeout` seconds.
+
+        Raises `CancelledError` or `TimeoutError`.
+        """
+        if not self._await(timeout):
+            return super().exception(timeout)
+        if self.__dict__["_state"] != _base.FINISHED:
+            raise _base.CancelledError
+        error: BaseException | None = self.__dict__["_exception"]
+        return error
+
+    def done(self) -> bool:
+        """Whether the call has ended or was cancelled."""
+        slot = self._slot
+        if slot is not None and "_condition" not in self.__dict__:
+            return slot.done()
+        return super().done()
+
+    def running(self) -> bool:
+        """Whether a worker is running the call now."""
+        slot = self._slot
+        return super().running() if slot is None else slot.running()
+
+    def cancelled(self) -> bool:
+        """Whether the call was cancelled."""
+        slot = self._slot
+        if slot is not None and "_condition" not in self.__dict__:
+            if not slot.done():
+                return False
+            self.settle()
+        return super().cancelled()
+
+    def cancel(self) -> bool:
+        """Keeps the call from being made; False when it has started or is over."""
+        slot = self._slot
+        if slot is not None and slot.cancel():
+            self.settle()
+            return True
+        return self.cancelled() if slot is not None else super().cancel()
+
+    def settle(self) -> None:
+        """Decodes the outcome of a slot that is done and, if inflated, publishes it."""
+        state = self.__dict__
+        raw: Raw | None = None
+        while raw is None:
+            slot: Slot | None = state.get("_slot")
+            if slot is None:
+                return
+            raw = state.pop("_raw", None) or slot.take()
+            if raw is None:
+                self._wait_until_settled()
+        try:
+            cancelled, error, value = state["_owner"].decode(raw)
+        except BaseException:
+            # An interrupt in the middle of unpickling: the outcome is not lost.
+            state["_raw"] = raw
+            _tell_the_late()
+            raise
+        with _inflating:
+            inflated = "_condition" in state
+            if not inflated:
+                state["_state"] = _base.CANCELLED_AND_NOTIFIED if cancelled else _base.FINISHED
+                state["_exception"] = error
+                state["_result"] = value
+                state["_slot"] = state["_owner"] = None
+        if inflated:
+            self._publish(cancelled, error, value)
+        _tell_the_late()
+
+    def _publish(self, cancelled: bool, error: BaseException | None, value: Any) -> None:
+        if cancelled:
+            super().cancel()
+            self.set_running_or_notify_cancel()
+        elif error is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(value)
+        self._slot = self._owner = None
+
+    def _wait_until_settled(self) -> None:
+        global _late
+        with _settled:
+            # Raised before looking; who settles looks at it after settling.
+            _late += 1
+            try:
+                while self.__dict__.get("_slot") is not None and "_raw" not in self.__dict__:
+                    _settled.wait()
+            finally:
+                _late -= 1
+
+    def _await(self, timeout: float | None) -> bool:
+        """Waits in the first tier; True when the outcome lies decoded in `__dict__`.
+
+        False: this future is in the second tier, ask the standard methods.
+        Raises `TimeoutError`.
+        """
+        state = self.__dict__
+        if "_condition" in state or "_owner" not in state:
+            return False
+        slot = state["_slot"]
+        if slot is not None:
+            if not slot.wait(timeout):
+                raise TimeoutError
+            self.settle()
+        return "_condition" not in state
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _SECOND_TIER or "_owner" not in self.__dict__:
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=self)
+        self._inflate()
+        return self.__dict__[name]
+
+    def _inflate(self) -> None:
+        state = self.__dict__
+        while "_condition" not in state:
+            with _inflating:
+                slot, owner = state["_slot"], state["_owner"]
+                if slot is None or owner.publish_later(self, slot):
+                    self._install(slot)
+                    return
+            self.settle()
+
+    def _install(self, slot: Slot | None) -> None:
+        state = self.__dict__
+        if "_condition" in state:
+            return
+        if slot is not None:
+            state["_state"] = _base.RUNNING if slot.running() else _base.PENDING
+            state["_result"] = state["_exception"] = None
+        state["_waiters"] = []
+        state["_done_callbacks"] = []
+        # Last: whoever sees the condition sees everything.
+        state["_condition"] = threading.Condition()

@@ -1,0 +1,295 @@
+"""What stands behind an executor: the engine's pool, the processes, the notifier thread.
+
+An executor, its futures and its maps share one runtime. The executor may be dropped while
+futures are pending; the runtime lives on until the pool has finished, held by its notifier
+thread, which does what the engine can't without Python:
+
+| notice           | what the notifier does                                           |
+| ---------------- | ---------------------------------------------------------------- |
+| `completed`      | settles and publishes a future that somebody looks into          |
+| `workers wanted` | starts worker processes (a worker has used up its tasks)         |
+| `worker gone`    | reaps its process                                                |
+| `finished`       | reaps the rest and ends                                          |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .._core import CANCELLED, FAILED, Pool
+from . import codec, death, tags, worker
+from .forks import owned_fds
+from .functions import FunctionCache
+
+if TYPE_CHECKING:
+    from .._core import Slot
+    from .future import Future, Raw
+    from .start import Launcher
+
+_log = logging.getLogger("allcores")
+
+
+class Feed(Protocol):
+    """A map that has not taken all its items yet."""
+
+    def submit_rest(self) -> None:
+        """Takes and submits them now."""
+
+    def give_up(self) -> None:
+        """Takes none any more."""
+
+
+class Runtime:
+    """The living part of one executor."""
+
+    def __init__(
+        self, launcher: Launcher, *, max_workers: int, max_tasks: int | None, stream: bool
+    ) -> None:
+        self.launcher = launcher
+        self.stream = stream
+        self.pool = Pool(
+            max_workers,
+            max_tasks_per_worker=max_tasks,
+            start_all_at_once=launcher.start_method == "fork",
+            stream=stream,
+        )
+        self.functions = FunctionCache(launcher.encoder)
+        self.processes: dict[int, BaseProcess] = {}
+        self.feeds: set[Feed] = set()
+        self.feeder_threads: set[threading.Thread] = set()
+        self._ended: dict[int, BaseProcess] = {}
+        self._watched: dict[int, Future[Any]] = {}
+        self._starting = threading.Lock()
+        self._notifier: threading.Thread | None = None
+        self._fd_source = owned_fds.add_source(self.pool.control_fds)
+
+    # -- batches ------------------------------------------------------------------------
+
+    def submit(self, function: int | None, tag: int, count: int, payload: bytes) -> Slot:
+        """Gives a batch to the pool and starts the workers it asks for."""
+        slot = self.pool.submit(function, tag, count, payload)
+        wanted = self.pool.workers_wanted()
+        if wanted:
+            self.start_workers(wanted)
+        return slot
+
+    def function_id(self, function: Callable[..., Any]) -> int | None:
+        """The number under which the engine has the function; None if it must travel."""
+        cached = self.functions.lookup(function)
+        if cached is None:
+            return None
+        if cached.tag is None:
+            cached.tag = self.pool.register(cached.payload)
+        for dropped in self.functions.take_dropped():
+            if dropped.tag is not None:
+                self.pool.forget(dropped.tag)
+        number: int = cached.tag
+        return number
+
+    def decode(self, raw: Raw) -> tuple[bool, BaseException | None, Any]:
+        """`(cancelled, exception, value)` of what a slot held."""
+        tag, payload = raw
+        if tag == tags.RESULT:
+            try:
+                return False, None, codec.load_result(payload)
+            except death.BrokenProcessPool as error:
+                return False, error, None
+        if tag == CANCELLED:
+            return True, None, None
+        return False, self.error_of(raw), None
+
+    def error_of(self, raw: Raw, *, index: int | None = None) -> BaseException:
+        """The exception that an outcome without a value stands for."""
+        tag, payload = raw
+        if tag == tags.ERROR:
+            return codec.load_exception(payload)
+        if tag == tags.UNDECODED:
+            return death.undecoded(codec.load_exception(payload), index)
+        if tag == FAILED:
+            kind, number, words = payload
+            why = self.pool.start_failure() if kind == "start failed" else None
+            return death.broken(kind, self._process(number), words, why)
+        return death.BrokenProcessPool(f"a worker sent an answer of unknown kind `{tag}`")
+
+    def broken_error(self) -> BaseException:
+        """Raised by whatever is asked of a broken pool."""
+        kind, number, words = self.pool.broken() or ("pool broken", -1, "")
+        return self.error_of((FAILED, ("pool broken" if kind == "worker lost" else kind, number, words)))
+
+    # -- workers ------------------------------------------------------------------------
+
+    def start_workers(self, wanted: int) -> None:
+        """Starts so many worker processes; raises what starting one raises."""
+        with self._starting:
+            while wanted:
+                for _ in range(wanted):
+                    if not self._start_worker():
+                        break
+                wanted = self.pool.workers_wanted()
+            if self._notifier is None:
+                self.pool.listen()
+                self.pool.start_collector()
+                self._notifier = threading.Thread(
+                    target=self._notify, name="allcores-notify", daemon=True
+                )
+                with self._late_in_the_day():
+                    self._notifier.start()
+
+    def _start_worker(self) -> bool:
+        with owned_fds.guard():
+            link = self.pool.open_link()
+            if link is None:
+                return False
+            number, fd = link
+            owned_fds.add(fd)
+        try:
+            process = self.launcher.start(worker.main, fd, self.stream)
+        except BaseException:
+            self.pool.start_failed(number)
+            raise
+        finally:
+            owned_fds.discard(fd)
+            os.close(fd)
+        self.processes[number] = process
+        if process.pid is not None:
+            self.pool.worker_started(number, process.pid)
+        return True
+
+    @contextlib.contextmanager
+    def _late_in_the_day(self) -> Any:
+        # At the very end of the interpreter no thread can be started any more; what the
+        # notifier would do is then done by `join`, or is not wanted.
+        try:
+            yield
+        except RuntimeError:
+            self._notifier = None
+
+    def _process(self, number: int) -> BaseProcess | None:
+        return self.processes.get(number) or self._ended.get(number)
+
+    # -- the notifier -------------------------------------------------------------------
+
+    def publish_later(self, future: Future[Any], slot: Slot) -> bool:
+        """Has the notifier settle `future` when `slot` is done; False if it is done."""
+        number = slot.id
+        self._watched[number] = future
+        if slot.watch():
+            return True
+        self._watched.pop(number, None)
+        return False
+
+    def _notify(self) -> None:
+        while True:
+            kind, number = self.pool.next_notice()  # type: ignore[misc]  # waits for ever
+            if kind == "completed":
+                future = self._watched.pop(number, None)
+                if future is not None:
+                    self._settle(future)
+                del future
+            elif kind == "workers wanted":
+                self._replace_workers()
+            elif kind == "worker gone":
+                self._reap(number)
+            else:
+                break
+        self.reap_all()
+        _runtimes.discard(self)
+
+    def _settle(self, future: Future[Any]) -> None:
+        try:
+            future.settle()
+        except BaseException:
+            _log.exception("the notifier could not publish a future")
+
+    def _replace_workers(self) -> None:
+        wanted = self.pool.workers_wanted()
+        if wanted:
+            try:
+                self.start_workers(wanted)
+            except BaseException:
+                # The pool knows that the start failed and breaks; its futures say so.
+                _log.exception("a worker could not be started")
+
+    def _reap(self, number: int) -> None:
+        process = self.processes.pop(number, None)
+        if process is not None:
+            self._ended[number] = process
+            # Its link is closed; the process itself may take a moment more.
+            process.join(0)
+
+    def reap_all(self) -> None:
+        """Waits for the end of every process that was started."""
+        for processes in (self.processes, self._ended):
+            for process in list(processes.values()):
+                process.join()
+
+    # -- the end ------------------------------------------------------------------------
+
+    def shut_down(self, *, cancel: bool) -> None:
+        """Takes no more batches; what was given to maps is submitted or given up first."""
+        for feed in list(self.feeds):
+            if cancel:
+                feed.give_up()
+            else:
+                with contextlib.suppress(RuntimeError):
+                    feed.submit_rest()
+        self.pool.shut_down(cancel)
+
+    def join(self) -> None:
+        """Waits until all workers and the notifier have ended."""
+        self.pool.join()
+        for feeder in list(self.feeder_threads):
+            feeder.join()
+        owned_fds.drop_source(self._fd_source)
+        notifier = self._notifier
+        if notifier is None:
+            self.reap_all()
+            _runtimes.discard(self)
+        elif notifier is not threading.current_thread():
+            notifier.join()
+
+    def end_processes(self, *, kill: bool) -> None:
+        """Signals every worker process that was started and has not ended."""
+        for process in list(self.processes.values()):
+            with contextlib.suppress(ValueError, OSError):
+                if kill:
+                    process.kill()
+                else:
+                    process.terminate()
+
+
+# Every runtime that has not finished; interpreter exit waits for them.
+_runtimes: set[Runtime] = set()
+_exiting = False
+
+
+def is_exiting() -> bool:
+    """Whether the interpreter is on its way out and takes no more work."""
+    return _exiting
+
+
+def remember(runtime: Runtime) -> None:
+    """Has interpreter exit wait for `runtime`."""
+    _runtimes.add(runtime)
+
+
+def _at_exit() -> None:
+    global _exiting
+    _exiting = True
+    waiting = list(_runtimes)
+    for runtime in waiting:
+        runtime.shut_down(cancel=False)
+    for runtime in waiting:
+        runtime.join()
+
+
+# Before the interpreter joins its threads, like the standard executors do: callbacks and
+# non-daemon threads can still use them until then.
+threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
+owned_fds.on_child(_runtimes.clear)

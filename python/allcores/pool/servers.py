@@ -1,0 +1,153 @@
+"""Fork servers of our own, and the standard library's `Popen` classes told to use them.
+
+A server is an instance of the standard library's `ForkServer`; there is one for each list of
+modules to preload. Its processes are launched by the library's own code, run with two names
+replaced: `spawn`, whose preparation data names no main module, and `forkserver`, which is our
+instance.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from multiprocessing import forkserver, popen_forkserver, popen_spawn_posix, process, spawn, util
+from types import FunctionType
+from typing import Any
+
+from .forks import owned_fds
+
+PRELOAD = ("allcores.pool.worker", "allcores.pool.bootstrap", "cloudpickle")
+"""Modules every server imports; `cloudpickle` because it takes longer than all else and many tasks
+need it.
+"""
+
+_servers: dict[tuple[str, ...], Any] = {}
+
+
+class _Server(forkserver.ForkServer):
+    """Remembers the environment it was started with, since its children will have that one."""
+
+    environment: dict[str, str]
+
+    def ensure_running(self) -> None:
+        before = self._pid()
+        environment = dict(os.environ)
+        _ensure_running()(self)
+        if self._pid() != before:
+            self.environment = environment
+            owned_fds.add(vars(self)["_forkserver_alive_fd"])
+
+    def _pid(self) -> int | None:
+        return vars(self).get("_forkserver_pid")
+
+
+def server_for(preload: tuple[str, ...]) -> Any:
+    """The server that has these modules, besides ours; it may not be running yet."""
+    server = _servers.get(preload)
+    if server is None:
+        server = _servers.setdefault(preload, _Server())
+        server.set_forkserver_preload([*PRELOAD, *preload])
+    return server
+
+
+def environment_since(server: Any) -> dict[str, str | None]:
+    """What the children of this server lack of today's environment; None for what they have too
+    much.
+    """
+    server.ensure_running()
+    then, now = server.environment, dict(os.environ)
+    changed: dict[str, str | None] = {
+        name: value for name, value in now.items() if then.get(name) != value
+    }
+    changed.update(dict.fromkeys(then.keys() - now.keys()))
+    return changed
+
+
+def stop_servers() -> None:
+    """Ends all servers of this process and waits for them; for tests, and for those who count their
+    children.
+    """
+    while _servers:
+        _, server = _servers.popitem()
+        fd = vars(server).get("_forkserver_alive_fd")
+        if fd is not None:
+            owned_fds.discard(fd)
+        server._stop()
+
+
+def _forget_servers() -> None:
+    _servers.clear()
+
+
+owned_fds.on_child(_forget_servers)
+
+
+class _Namespace:
+    """A module seen through a few replacements."""
+
+    def __init__(self, module: Any, **replacements: Any) -> None:
+        self._module = module
+        vars(self).update(replacements)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _preparation_data_without_main(name: str) -> dict[str, Any]:
+    data = spawn.get_preparation_data(name)
+    return {key: value for key, value in data.items() if not key.startswith("init_main_")}
+
+
+_spawn = _Namespace(spawn, get_preparation_data=_preparation_data_without_main)
+
+
+def _rebound(function: Any, **names: Any) -> Any:
+    """The same function, looking up these globals elsewhere."""
+    return FunctionType(
+        function.__code__,
+        {**function.__globals__, **names},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+
+
+@functools.cache
+def _ensure_running() -> Any:
+    """The standard library's, with the path of this process known before anything is preloaded."""
+    return _rebound(
+        forkserver.ForkServer.ensure_running,
+        util=_Namespace(util, spawnv_passfds=_launch_with_path),
+    )
+
+
+def _launch_with_path(path: Any, args: list[str], fds: Any) -> int:
+    folders = [vars(process)["ORIGINAL_DIR"] if folder == "" else folder for folder in sys.path]
+    *options, program = args
+    pid: int = util.spawnv_passfds(
+        path, [*options, f"import sys; sys.path[:] = {folders!r}; {program}"], fds
+    )
+    return pid
+
+
+@functools.cache
+def spawn_popen() -> type:
+    """The standard library's `Popen` for spawn, without the main module."""
+    base: Any = popen_spawn_posix.Popen
+    return type("Popen", (base,), {"_launch": _rebound(base._launch, spawn=_spawn)})
+
+
+def forkserver_popen(server: Any) -> Callable[..., Any]:
+    """The standard library's `Popen` for forkserver, without the main module and on `server`."""
+    base: Any = popen_forkserver.Popen
+    names = {
+        "spawn": _spawn,
+        "forkserver": _Namespace(forkserver, connect_to_new_process=server.connect_to_new_process),
+    }
+    launch = _rebound(base._launch, **names)
+    return type("Popen", (base,), {"_launch": launch})
+
+
+__all__ = ["environment_since", "forkserver_popen", "server_for", "spawn_popen", "stop_servers"]

@@ -1,0 +1,270 @@
+"""Starts worker processes with `multiprocessing`'s own contexts and `Process` objects.
+
+What is added to the standard library's way:
+
+* The script's body never runs in a worker. For spawn and forkserver, `Popen._launch` of the
+  standard library is run with a namespace in which `spawn.get_preparation_data` leaves the main
+  module out; nothing of the library is changed.
+* The default is a fork server of our own: without the user's `__main__`, with our worker preloaded.
+  It is started in the background by `warm`, so that it is ready when the first task comes.
+* A descriptor (the control socket) goes along, by the means of each start method; under fork all
+  other descriptors of ours are closed in the child (`forks`).
+* Initializer and arguments are pickled while the process is being started, when locks and queues
+  may be pickled, and by value if they belong to `__main__`.
+
+A context whose processes start in a way of their own is used plainly, as the standard library
+would.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import context as contexts
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from pickle import PicklingError
+from typing import Any
+
+from ..settings import Settings
+from .bootstrap import Handle, Spec, describe_main
+from .codec import Encoder
+from .forks import owned_fds
+
+Initializer = Callable[..., object]
+
+
+class Launcher:
+    """Starts the workers of one executor.
+
+    `context` is what the caller passed as `mp_context`; None chooses: what the user has set by
+    `multiprocessing.set_start_method`, else the fork server of our own, or fork where the
+    initializer's arguments can only be inherited (locks of a fork context).
+    """
+
+    def __init__(
+        self,
+        context: BaseContext | None = None,
+        *,
+        initializer: Initializer | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> None:
+        self._is_default = context is None
+        self._plain = False
+        self.initializer = initializer
+        self.initargs = initargs
+        chosen = _chosen_default(initargs) if context is None else context
+        self.context: BaseContext = _concrete(chosen)
+        self._adopt_context()
+
+    def _adopt_context(self) -> None:
+        self.start_method: str = _method_of(self.context)
+        self._plain = not _has_stdlib_start(self.context)
+        self.encoder = Encoder(main_is_shared=self.start_method == "fork" and not self._plain)
+
+    def warm(self) -> None:
+        """Starts what can be started before the first worker; returns within milliseconds."""
+        if self.start_method == "forkserver" and not self._plain:
+            with _interrupts_blocked():
+                self._server().ensure_running()
+
+    def start(
+        self, target: Callable[..., object], fd: int, *extra: Any, name: str | None = None
+    ) -> BaseProcess:
+        """Starts a worker that runs `target(handle, spec, *extra)`; `fd` stays the caller's, to be
+        closed after this.
+
+        In the worker `handle.detach()` gives the descriptor, and `bootstrap.enter(spec)` is to be
+        called first.
+        """
+        try:
+            return self._start(target, fd, extra, name)
+        except (PicklingError, TypeError, AttributeError, RuntimeError) as error:
+            if not self._may_fall_back(error):
+                raise
+        self.context = multiprocessing.get_context("fork")
+        self._adopt_context()
+        return self._start(target, fd, extra, name)
+
+    def _may_fall_back(self, error: Exception) -> bool:
+        """With no context given, arguments that only fork can hand over have always been handed
+        over by fork.
+        """
+        if not self._is_default or self._plain or self.start_method == "fork":
+            return False
+        if "fork" not in multiprocessing.get_all_start_methods() or sys.version_info >= (3, 14):
+            return False
+        return not isinstance(error, RuntimeError) or "fork context" in str(error)
+
+    def _start(
+        self, target: Callable[..., object], fd: int, extra: tuple[Any, ...], name: str | None
+    ) -> BaseProcess:
+        method = self.start_method
+        if method == "fork":
+            self.encoder.freeze_main()
+        spec = Spec(
+            method,
+            environment=self._environment(),
+            main=None if method == "fork" else describe_main(),
+            unblock_interrupts=not _interrupts_are_blocked(),
+            carried=self._carry(method),
+        )
+        process: Any = self.context.Process(  # type: ignore[attr-defined]
+            target=target, args=(Handle(fd, inherited=method == "fork"), spec, *extra), name=name
+        )
+        if not self._plain:
+            if self._is_default and method != "fork":
+                process._start_method = (
+                    multiprocessing.get_start_method()
+                )  # what tasks will find as their default
+            if method == "spawn":
+                process._Popen = _Starter(_spawn_popen())
+            elif method == "forkserver":
+                process._Popen = _Starter(_forkserver_popen(self._server()))
+        if method != "fork":
+            from multiprocessing import resource_tracker
+
+            resource_tracker.ensure_running()  # starting it would unblock what is blocked next
+        with _interrupts_blocked(), owned_fds.keeping(fd):
+            process.start()
+        return process  # type: ignore[no-any-return]
+
+    def _carry(self, method: str) -> Any:
+        if self.initializer is None:
+            return None
+        from .carried import Carried, Inherited
+
+        if method == "fork":
+            return Inherited(self.initializer, self.initargs)
+        return Carried(self.encoder, self.initializer, self.initargs)
+
+    def _server(self) -> Any:
+        from .servers import server_for
+
+        return server_for(() if self._is_default else _user_preload())
+
+    def _environment(self) -> dict[str, str | None]:
+        if self.start_method != "forkserver" or self._plain:
+            return {}
+        from .servers import environment_since
+
+        return environment_since(self._server())
+
+
+def _chosen_default(initargs: tuple[Any, ...]) -> BaseContext:
+    """The context for an executor whose user named none."""
+    methods = multiprocessing.get_all_start_methods()
+    wanted = Settings.from_environment().start_method
+    if wanted in methods:
+        return multiprocessing.get_context(wanted)
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    if chosen is not None and chosen != methods[0]:
+        return multiprocessing.get_context(
+            chosen
+        )  # set by the user: nobody else sets another than the default
+    if "fork" in methods and _holds_fork_locks(initargs):
+        return multiprocessing.get_context("fork")
+    return multiprocessing.get_context("forkserver" if "forkserver" in methods else methods[0])
+
+
+def _holds_fork_locks(root: object, limit: int = 500) -> bool:
+    """Is there, within reach, a lock that only a forked child can use?"""
+    waiting: list[object] = [root]
+    seen: set[int] = set()
+    while waiting and len(seen) < limit:
+        value = waiting.pop()
+        if id(value) in seen or isinstance(value, (str, bytes, int, float, type)):
+            continue
+        seen.add(id(value))
+        if type(value).__module__ == "multiprocessing.synchronize" and getattr(
+            value, "_is_fork_ctx", False
+        ):
+            return True
+        if isinstance(value, (list, tuple, set, frozenset)):
+            waiting.extend(list(value)[:limit])
+        elif isinstance(value, dict):
+            waiting.extend(list(value.values())[:limit])
+        else:
+            waiting.extend(getattr(value, "__dict__", {}).values())
+    return False
+
+
+def _concrete(context: Any) -> BaseContext:
+    """What stands behind `multiprocessing` itself or its default context."""
+    resolve = getattr(context, "get_context", None)
+    found: BaseContext = resolve() if resolve is not None else context
+    return found
+
+
+def _method_of(context: Any) -> str:
+    method = getattr(context, "get_start_method", lambda: "spawn")()
+    return method if isinstance(method, str) else "spawn"
+
+
+_STDLIB_PROCESSES: dict[str, Any] = {
+    "fork": getattr(contexts, "ForkProcess", None),
+    "spawn": getattr(contexts, "SpawnProcess", None),
+    "forkserver": getattr(contexts, "ForkServerProcess", None),
+}
+
+
+def _has_stdlib_start(context: Any) -> bool:
+    """Do this context's processes start as the standard library's? A subclass may have a way of its
+    own.
+    """
+    stdlib = _STDLIB_PROCESSES.get(_method_of(context))
+    process = getattr(context, "Process", None)
+    return stdlib is not None and getattr(process, "_Popen", None) is stdlib._Popen
+
+
+def _user_preload() -> tuple[str, ...]:
+    """What the user asked to be preloaded by `set_forkserver_preload`, without the main module."""
+    from multiprocessing import forkserver
+
+    names: Any = vars(forkserver)["_forkserver"]._preload_modules
+    return tuple(name for name in names or () if name != "__main__")
+
+
+class _Starter:
+    """Takes the place of a process's `_Popen` for one start; what is pickled has no trace of it."""
+
+    def __init__(self, popen: Callable[[BaseProcess], Any]) -> None:
+        self._popen = popen
+
+    def __call__(self, process: BaseProcess) -> Any:
+        vars(process).pop("_Popen", None)
+        return self._popen(process)
+
+
+def _spawn_popen() -> Any:
+    from .servers import spawn_popen
+
+    return spawn_popen()
+
+
+def _forkserver_popen(server: Any) -> Any:
+    from .servers import forkserver_popen
+
+    return forkserver_popen(server)
+
+
+def _interrupts_are_blocked() -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A child begins with this thread's mask: no Ctrl-C hits it before `bootstrap` is ready for
+    it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    pid = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() == pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)

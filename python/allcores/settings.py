@@ -1,0 +1,40 @@
+"""Every environment variable and every default of the Python side, in one table."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+LINKS = ("shm", "stream")
+START_METHODS = ("fork", "forkserver", "spawn")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The defaults; `from_environment` lays the environment's variables over them."""
+
+    start_method: str | None = None
+    """`ALLCORES_START_METHOD`: how workers start when the caller names no context.
+    None: from a clean fork server of our own."""
+
+    link: str = "shm"
+    """`ALLCORES_LINK`: `shm` (shared memory) or `stream` (sockets only, slower)."""
+
+    note_limit: int = 120
+    """Characters of an argument's text in the note on a task's exception."""
+
+    cached_functions: int = 128
+    """Functions that an executor keeps registered with its workers."""
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """The defaults as changed by the environment; an unknown value is refused by name."""
+        method = os.environ.get("ALLCORES_START_METHOD") or None
+        if method is not None and method not in START_METHODS:
+            known = ", ".join(f"`{each}`" for each in START_METHODS)
+            raise ValueError(f"`ALLCORES_START_METHOD` is `{method}`\nhint: one of {known}")
+        link = os.environ.get("ALLCORES_LINK") or LINKS[0]
+        if link not in LINKS:
+            known = ", ".join(f"`{each}`" for each in LINKS)
+            raise ValueError(f"`ALLCORES_LINK` is `{link}`\nhint: one of {known}")
+        return cls(start_method=method, link=link)

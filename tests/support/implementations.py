@@ -1,0 +1,66 @@
+"""The two implementations that every behavioural test runs on: the standard library, which is the
+oracle, and allcores."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+# "default" passes no `mp_context`: it is what most users get.
+START_METHODS = ("default", "fork", "forkserver", "spawn")
+
+# Where allcores means to differ from the standard library, and why; a test that meets one names it
+DIFFERENCES = {
+    "one lost payload breaks no pool": (
+        "an argument or result that can not be unpickled fails its own future, with an exception "
+        "that also is a BrokenProcessPool; the standard pool breaks and loses all other work"
+    ),
+    "interpreter exits are errors of one task": (
+        "SystemExit while an argument is pickled is that task's error; it ends the standard pool's "
+        "feeder thread, and the future never ends"
+    ),
+    "workers follow their parent": (
+        "workers end when their parent was killed; the standard library's stay "
+        "(python/cpython#111873)"
+    ),
+    "functions travel by value": (
+        "lambdas, closures and everything of `__main__` work; the standard library's pickle refuses"
+    ),
+    "errors name the argument": (
+        "a note on the exception says which function and which argument failed"
+    ),
+    "forked copies refuse": (
+        "a pool used in a child that the user forked raises; the standard pool's threads are gone "
+        "there, and its future never ends"
+    ),
+    "buffersize everywhere": "`map(buffersize=)` works everywhere; there it does from 3.14 on",
+    "kill and terminate everywhere": (
+        "`terminate_workers` and `kill_workers` exist everywhere; there they do from 3.14 on"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One module that offers the names of `concurrent.futures`."""
+
+    name: str
+    module: ModuleType
+
+    @classmethod
+    def load(cls, name: str) -> Implementation:
+        return cls(name, importlib.import_module({"stdlib": "concurrent.futures"}.get(name, name)))
+
+    def differs(self, difference: str) -> bool:
+        """Whether this implementation has that intended difference from the standard library."""
+        return difference in DIFFERENCES and self.name == "allcores"
+
+    def pool(
+        self, start_method: str = "default", max_workers: int | None = 2, **options: Any
+    ) -> Any:
+        if start_method != "default" and "mp_context" not in options:
+            options["mp_context"] = multiprocessing.get_context(start_method)
+        return self.module.ProcessPoolExecutor(max_workers, **options)
