@@ -6,6 +6,7 @@ speaks in lengths and bytes; so the tests of the codec and of the start need no 
 
 from __future__ import annotations
 
+import atexit
 import socket
 from collections.abc import Callable
 from types import TracebackType
@@ -20,6 +21,7 @@ from allcores.pool.codec import (
     load_result,
     loads,
 )
+from allcores.pool.forks import owned_fds
 from allcores.pool.start import Launcher
 
 CALL, REGISTER, CALL_REGISTERED, VALUE, ERROR = b"CRAVE"
@@ -82,8 +84,10 @@ class Worker:
 
     def start(self) -> None:
         self.line, other = socket.socketpair()
+        owned_fds.add(self.line.fileno())
         with other:
             self.process = self.launcher.start(serve, other.fileno())
+        atexit.register(self.line.close)  # before multiprocessing waits for the worker
         self.encoder = self.launcher.encoder
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -106,6 +110,7 @@ class Worker:
         raise load_exception(answer[1:])
 
     def close(self) -> None:
+        owned_fds.discard(self.line.fileno())
         self.line.close()
         self.process.join()
         self.process.close()

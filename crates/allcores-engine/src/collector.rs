@@ -1,25 +1,30 @@
-//! The one thread that listens to all workers.
+//! Who listens to the workers, and when.
 //!
-//! A round: take over new links, drain every link, give what arrived to the core in one
-//! locking, do what follows from it. A round that brought nothing ends in sleep, by the
-//! protocol of `allcores-shm`'s bell: say so to every worker, look once more, then poll.
+//! The collector thread does: it hears until nothing has arrived, says that it sleeps, looks
+//! once more and polls. It never runs foreign code, and ends when the pool is finished.
 //!
-//! It never runs foreign code, and ends when the pool is finished.
+//! A thread that waits for a slot may do so in its stead ([`serve`]): while the collector
+//! sleeps, the waiter takes the ears and listens for a moment itself. That saves the worker
+//! a system call and the answer a hop over another thread. Before the waiter leaves it
+//! restores what the collector had said of its sleep and looks once more, so nothing that
+//! arrives in between is left lying; what only the collector can do (write on, look again
+//! after a while) it is woken for.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-use allcores_shm::primitive::{AtomicBool, Ordering};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
+use crate::clock;
 use crate::core::Effects;
+use crate::ears::{Ears, Watch};
 use crate::error::EngineError;
 use crate::ids::WorkerId;
-use crate::link::{Answer, Peer, Receiver, Wake};
+use crate::link::Wake;
 use crate::pool::Shared;
+use crate::slot::Slot;
 
 /// A busy collector still looks at the sockets once in so many rounds, for the dead.
 const ROUNDS_BETWEEN_POLLS: u32 = 64;
@@ -29,211 +34,109 @@ const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// How long it sleeps when the scheduler wants to look again although nothing happens.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
-/// Wakes the collector from any thread.
-#[derive(Clone)]
-pub struct Waker {
-    inner: Arc<WakerInner>,
-}
+/// How long a waiter listens without hearing anything: a few times what waking a thread
+/// costs, so that it is never much worse than sleeping at once.
+const PATIENCE: Duration = Duration::from_micros(60);
 
-struct WakerInner {
-    pending: AtomicBool,
-    ring: OwnedFd,
-    heard: OwnedFd,
-}
-
-impl Waker {
-    pub(crate) fn new() -> Result<Waker, EngineError> {
-        let system = |errno| EngineError::System { call: "socketpair", errno };
-        let (ring, heard) = rustix::net::socketpair(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::empty(),
-            None,
-        )
-        .map_err(system)?;
-        for end in [&ring, &heard] {
-            rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC).map_err(system)?;
-        }
-        let inner = WakerInner { pending: AtomicBool::new(false), ring, heard };
-        Ok(Waker { inner: Arc::new(inner) })
-    }
-
-    fn hush(&self) {
-        let mut byte = [0_u8; 8];
-        // An empty socket is what this is for.
-        let _empty = rustix::net::recv(&self.inner.heard, &mut byte, RecvFlags::DONTWAIT);
-        // SYNC: collector-waker. Cleared before the round looks at anything, so what was
-        // done before a later `wake` is seen by that round or rings again.
-        self.inner.pending.store(false, Ordering::SeqCst);
-    }
-
-    fn is_pending(&self) -> bool {
-        self.inner.pending.load(Ordering::SeqCst)
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.inner.heard.as_fd()
-    }
-}
-
-impl Wake for Waker {
-    fn wake(&self) {
-        // SYNC: collector-waker. At most one byte is under way.
-        if !self.inner.pending.swap(true, Ordering::SeqCst) {
-            // A full or closed socket wakes its reader as well.
-            let _full = rustix::net::send(&self.inner.ring, &[1], SendFlags::DONTWAIT);
-        }
-    }
-}
-
-struct Listener {
-    worker: WorkerId,
-    receiver: Box<dyn Receiver>,
-    readable: bool,
-    wants_write: bool,
-}
-
-struct Collector {
-    shared: Arc<Shared>,
-    listeners: Vec<Listener>,
-    answers: Vec<Answer>,
-    arrived: Vec<(WorkerId, Answer)>,
-    lost: Vec<WorkerId>,
-    fx: Effects,
-}
-
-/// Starts the thread for the pool behind `shared`.
+/// Starts the collector thread for the pool behind `shared`.
 pub(crate) fn start(shared: Arc<Shared>) -> Result<(), EngineError> {
-    let collector = Collector {
-        shared,
-        listeners: Vec::new(),
-        answers: Vec::new(),
-        arrived: Vec::new(),
-        lost: Vec::new(),
-        fx: Effects::default(),
-    };
     let thread = thread::Builder::new().name("allcores-collect".into());
-    thread.spawn(move || collector.run()).map(drop).map_err(|error| EngineError::System {
+    thread.spawn(move || collect(&shared)).map(drop).map_err(|error| EngineError::System {
         call: "clone",
         errno: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
     })
 }
 
-impl Collector {
-    fn run(mut self) {
-        let mut rounds = 0_u32;
-        while !self.take_newcomers() {
-            self.drain();
-            if self.digest() {
-                rounds += 1;
-                if rounds.is_multiple_of(ROUNDS_BETWEEN_POLLS) {
-                    self.poll(Some(&AT_ONCE));
-                }
-                continue;
+fn collect(shared: &Shared) {
+    let mut rounds = 0_u32;
+    let mut watches = Vec::new();
+    loop {
+        let mut ears = shared.ears();
+        if ears.take_newcomers(shared) {
+            return;
+        }
+        if ears.hear(shared) {
+            rounds += 1;
+            if rounds.is_multiple_of(ROUNDS_BETWEEN_POLLS) {
+                ears.watches(&mut watches);
+                let readable = poll_for(shared, &watches, Some(&AT_ONCE)).0;
+                readable.into_iter().for_each(|worker| ears.mark_readable(worker));
+                watches.clear();
             }
-            self.sleep();
+            continue;
         }
-    }
-
-    /// Takes over the links that were opened meanwhile; true when the pool is finished.
-    fn take_newcomers(&mut self) -> bool {
-        let mut core = self.shared.lock();
-        let new = core.newcomers.drain(..).map(|(worker, receiver)| Listener {
-            worker,
-            receiver,
-            readable: false,
-            wants_write: false,
-        });
-        self.listeners.extend(new);
-        core.finished && self.listeners.is_empty()
-    }
-
-    fn drain(&mut self) {
-        let (answers, arrived, lost) = (&mut self.answers, &mut self.arrived, &mut self.lost);
-        self.listeners.retain_mut(|listener| {
-            let readable = std::mem::take(&mut listener.readable);
-            let peer = listener.receiver.drain(readable, answers);
-            arrived.extend(answers.drain(..).map(|answer| (listener.worker, answer)));
-            match peer {
-                Ok(Peer::Alive) => true,
-                Ok(Peer::Gone) | Err(_) => {
-                    lost.push(listener.worker);
-                    false
-                }
-            }
-        });
-    }
-
-    /// Gives what arrived to the core; false when there was nothing.
-    fn digest(&mut self) -> bool {
-        let writes = self.listeners.iter().any(|listener| listener.wants_write);
-        if self.arrived.is_empty() && self.lost.is_empty() && !writes {
-            return false;
+        shared.hub.about_to_sleep();
+        if !ears.has_news() && !shared.hub.collector().is_pending() {
+            ears.watches(&mut watches);
+            drop(ears);
+            let readable = sleep(shared, &watches);
+            watches.clear();
+            ears = shared.ears();
+            readable.into_iter().for_each(|worker| ears.mark_readable(worker));
         }
-        let news = !(self.arrived.is_empty() && self.lost.is_empty());
-        let mut core = self.shared.lock();
-        for (worker, answer) in self.arrived.drain(..) {
-            core.on_answer(worker, answer, &mut self.fx);
-        }
-        for worker in self.lost.drain(..) {
-            core.on_lost(worker, &mut self.fx);
-        }
-        for listener in &mut self.listeners {
-            listener.wants_write = core.write_on(listener.worker);
-        }
-        drop(core);
-        self.shared.apply(&mut self.fx);
-        news
-    }
-
-    fn sleep(&mut self) {
-        let hub = &self.shared.hub;
-        hub.about_to_sleep();
-        let news = self.listeners.iter().any(|listener| listener.receiver.has_news());
-        if !news && !hub.collector().is_pending() {
-            let tick = self.shared.lock().scheduler.wants_tick().then_some(TICK);
-            if !self.poll(tick.as_ref()) && tick.is_some() {
-                self.shared.lock().on_tick(&mut self.fx);
-                self.shared.apply(&mut self.fx);
-            }
-        }
-        self.shared.hub.awake();
-        if self.shared.hub.collector().is_pending() {
-            self.shared.hub.collector().hush();
+        shared.hub.awake();
+        if shared.hub.collector().is_pending() {
+            shared.hub.collector().hush();
             // Whoever wakes us may have left bytes unwritten on a link.
-            let mut core = self.shared.lock();
-            for listener in &mut self.listeners {
-                listener.wants_write = core.write_on(listener.worker);
-            }
+            ears.write_on(shared);
         }
     }
+}
 
-    /// Sleeps until a descriptor has something; false when the time is up.
-    fn poll(&mut self, timeout: Option<&Timespec>) -> bool {
-        let mut owners = Vec::with_capacity(self.listeners.len());
-        let waker = self.shared.hub.collector().clone();
-        let mut fds = vec![PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
-        for (index, listener) in self.listeners.iter().enumerate() {
-            let mut flags = PollFlags::IN;
-            flags.set(PollFlags::OUT, listener.wants_write);
-            if let Some(fd) = listener.receiver.fd() {
-                fds.push(PollFd::from_borrowed_fd(fd, flags));
-                owners.push(index);
-            }
+fn sleep(shared: &Shared, watches: &[Watch]) -> Vec<WorkerId> {
+    let tick = shared.lock().scheduler.wants_tick().then_some(TICK);
+    let (readable, in_time) = poll_for(shared, watches, tick.as_ref());
+    if !in_time && tick.is_some() {
+        let mut fx = Effects::default();
+        shared.lock().on_tick(&mut fx);
+        shared.apply(&mut fx);
+    }
+    readable
+}
+
+/// Polls; whose descriptors have something to read, and whether anything had.
+fn poll_for(shared: &Shared, watches: &[Watch], timeout: Option<&Timespec>) -> (Vec<WorkerId>, bool) {
+    let waker = shared.hub.collector();
+    let mut fds = vec![PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
+    fds.extend(watches.iter().map(|watch| {
+        let mut flags = PollFlags::IN;
+        flags.set(PollFlags::OUT, watch.wants_write);
+        PollFd::from_borrowed_fd((*watch.fd).as_fd(), flags)
+    }));
+    // Interrupted or out of memory: the next round looks at everything again.
+    let ready = poll(&mut fds, timeout).unwrap_or(1);
+    let readable = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
+    let heard = fds[1..].iter().zip(watches).filter(|(fd, _)| fd.revents().intersects(readable));
+    (heard.map(|(_, watch)| watch.worker).collect(), ready > 0)
+}
+
+/// Listens in the collector's stead until `slot` is done or nothing has come for a moment.
+pub(crate) fn serve(shared: &Shared, slot: &Slot) {
+    let Some(mut ears) = shared.try_ears() else { return };
+    loop {
+        shared.hub.awake();
+        listen(&mut ears, shared, slot);
+        shared.hub.about_to_sleep();
+        if !ears.has_news() {
+            break;
         }
-        // Interrupted or out of memory: the next round looks at everything again.
-        let ready = poll(&mut fds, timeout).unwrap_or(1);
-        let readable = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
-        let readable: Vec<usize> = fds[1..]
-            .iter()
-            .zip(owners)
-            .filter(|(fd, _)| fd.revents().intersects(readable))
-            .map(|(_, index)| index)
-            .collect();
-        drop(fds);
-        for index in readable {
-            self.listeners[index].readable = true;
+    }
+    if ears.wants_write() || shared.lock().scheduler.wants_tick() {
+        shared.hub.collector().wake();
+    }
+}
+
+fn listen(ears: &mut Ears, shared: &Shared, slot: &Slot) {
+    let mut patience = clock::now() + PATIENCE;
+    loop {
+        if ears.has_news() {
+            ears.hear(shared);
+            patience = clock::now() + PATIENCE;
         }
-        ready > 0
+        if slot.is_done() || clock::now() > patience {
+            return;
+        }
+        // Another thread may need this core more, the worker's above all.
+        thread::yield_now();
     }
 }

@@ -8,6 +8,8 @@ use std::collections::HashSet;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
+use allcores_shm::ShmError;
+
 use crate::batch::Batch;
 use crate::error::{EngineError, Failure, SubmitError};
 use crate::ids::{BatchId, FnId, IdMap, Instance, WorkerId};
@@ -198,12 +200,8 @@ impl Core {
     /// `None`: the worker is not wanted any more.
     pub(crate) fn add_worker(&mut self, end: ParentEnd) -> Option<WorkerId> {
         let worker = self.scheduler.on_worker_starting()?;
-        let link = WorkerLink {
-            sender: end.sender,
-            functions: HashSet::new(),
-            pid: None,
-            touched: false,
-        };
+        let link =
+            WorkerLink { sender: end.sender, functions: HashSet::new(), pid: None, touched: false };
         self.links.insert(worker, link);
         self.newcomers.push((worker, end.receiver));
         Some(worker)
@@ -216,6 +214,15 @@ impl Core {
             if self.broken.is_some() {
                 fx.end.push(pid);
             }
+        }
+    }
+
+    /// A worker was wanted, and not even a link to it could be made.
+    pub(crate) fn on_link_failed(&mut self, fx: &mut Effects) {
+        if let Some(worker) = self.scheduler.on_worker_starting() {
+            self.scheduler.on_worker_start_failed(worker, &mut self.actions);
+            self.scheduler.on_worker_lost(worker, &[], &mut self.actions);
+            self.carry_out(fx);
         }
     }
 
@@ -258,8 +265,9 @@ impl Core {
 
     pub(crate) fn on_lost(&mut self, worker: WorkerId, fx: &mut Effects) {
         let Some(mut link) = self.links.remove(&worker) else { return };
-        let started = link.sender.started();
+        // First: what has not started by now never will, even if the process lives on.
         link.sender.close();
+        let started = link.sender.started();
         self.scheduler.on_worker_lost(worker, &started, &mut self.actions);
         fx.notices.push(Notice::WorkerGone(worker));
         self.carry_out(fx);
@@ -331,6 +339,8 @@ impl Core {
             // Whoever has gone is reported by the collector, and then the scheduler
             // decides what becomes of its batches.
             Ok(()) | Err(EngineError::Closed) => {}
+            // Credit keeps a ring from being full, so its reader wrote nonsense: it counts as gone.
+            Err(EngineError::Shm(ShmError::Ring(_))) => link.sender.close(),
             Err(error) => {
                 let reason = error.to_string().into();
                 self.scheduler.on_not_sent(worker, batch, instance, &mut self.actions);
@@ -402,9 +412,10 @@ fn send_over(
 ) -> Result<(), EngineError> {
     if let Some(id) = entry.function
         && let Some(function) = functions.get(&id)
-        && link.functions.insert(id)
+        && !link.functions.contains(&id)
     {
         link.sender.send_function(id, &function.bytes)?;
+        link.functions.insert(id);
     }
     let task =
         Task { batch, instance, function: entry.function, tag: entry.tag, count: entry.count };

@@ -9,30 +9,56 @@
 //! Payloads are bytes without meaning here; what a `tag` says about them is agreed
 //! between the two front ends. Nothing in this crate starts a process: the front end
 //! does, and hands the child its end of a control socket ([`Pool::open_link`]).
+//!
+//! Under `cfg(loom)` only what has no system under it is there: slots, notices, scheduler.
 #![forbid(unsafe_code)]
 
 pub mod batch;
 pub mod clock;
-pub mod collector;
+#[cfg(not(loom))]
+mod collector;
+#[cfg(not(loom))]
 mod core;
+#[cfg(not(loom))]
+mod ears;
 pub mod error;
 pub mod ids;
+#[cfg(not(loom))]
 pub mod link;
 pub mod notices;
+#[cfg(not(loom))]
 pub mod payload;
+/// All that a model of a slot needs of its bytes.
+#[cfg(loom)]
+pub mod payload {
+    /// Bytes that have arrived.
+    #[derive(Debug)]
+    pub struct Body;
+}
+#[cfg(not(loom))]
 pub mod pool;
+#[cfg(not(loom))]
 pub mod port;
 pub mod scheduler;
 pub mod slot;
+#[cfg(not(loom))]
 pub mod supervisor;
+#[cfg(not(loom))]
+pub mod waker;
 
-pub use allcores_shm::{duplicate, primitive};
+#[cfg(not(loom))]
+pub use allcores_shm::duplicate;
+pub use allcores_shm::primitive;
 pub use batch::Batch;
 pub use error::{EngineError, Failure, SubmitError};
 pub use ids::{BatchId, FnId, Instance, WorkerId};
+#[cfg(not(loom))]
 pub use link::LinkKind;
 pub use notices::Notice;
+#[cfg(not(loom))]
 pub use payload::{Body, Payload};
+#[cfg(not(loom))]
 pub use pool::{Pool, PoolConfig};
+#[cfg(not(loom))]
 pub use port::{Port, Work};
 pub use slot::{Outcome, Slot, Stage};

@@ -79,7 +79,9 @@ impl Notices {
             let left = clock::left(deadline)?;
             inner.waiters += 1;
             inner = match left {
-                None => self.changed.wait(inner).expect("nothing panics while it holds the notices"),
+                None => {
+                    self.changed.wait(inner).expect("nothing panics while it holds the notices")
+                }
                 Some(left) => {
                     let woken = self.changed.wait_timeout(inner, left);
                     woken.expect("nothing panics while it holds the notices").0

@@ -52,7 +52,11 @@ pub enum Body {
 impl Body {
     /// Takes what lies in `view`: a copy if it is small, the view itself if it is not.
     pub fn take(view: View) -> Body {
-        if view.len() < KEEP_IN_PLACE { Body::Owned(view.copy_to_vec()) } else { Body::Shared(view) }
+        if view.len() < KEEP_IN_PLACE {
+            Body::Owned(view.copy_to_vec())
+        } else {
+            Body::Shared(view)
+        }
     }
 
     /// No bytes at all.

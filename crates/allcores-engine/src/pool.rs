@@ -12,8 +12,9 @@ use std::time::Duration;
 use allcores_shm::primitive::{Condvar, Mutex, MutexGuard};
 
 use crate::clock;
-use crate::collector::{self, Waker};
+use crate::collector;
 use crate::core::{Core, Effects};
+use crate::ears::Ears;
 pub use crate::core::{PoolConfig, Submission};
 use crate::error::{EngineError, Failure, SubmitError};
 use crate::ids::{FnId, WorkerId};
@@ -23,10 +24,13 @@ use crate::payload::Payload;
 use crate::scheduler::Counts;
 use crate::slot::Slot;
 use crate::supervisor::{self, Force};
+use crate::waker::Waker;
 
 /// What the pool and its collector share.
 pub(crate) struct Shared {
     core: Mutex<Core>,
+    /// Taken before the core lock, never while it is held.
+    ears: Mutex<Ears>,
     pub(crate) notices: Notices,
     pub(crate) hub: Hub,
     finished: Mutex<bool>,
@@ -36,6 +40,15 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().expect("nothing panics while it holds the core lock")
+    }
+
+    pub(crate) fn ears(&self) -> MutexGuard<'_, Ears> {
+        self.ears.lock().expect("nothing panics while it holds the ears")
+    }
+
+    /// The ears, if nobody is listening.
+    pub(crate) fn try_ears(&self) -> Option<MutexGuard<'_, Ears>> {
+        self.ears.try_lock().ok()
     }
 
     /// Does what was decided under the lock; call it without the lock.
@@ -74,6 +87,7 @@ impl Pool {
     pub fn new(config: PoolConfig) -> Result<Pool, EngineError> {
         let shared = Shared {
             core: Mutex::new(Core::new(config.scheduler)),
+            ears: Mutex::new(Ears::default()),
             notices: Notices::default(),
             hub: Hub::new(config.link)?,
             finished: Mutex::new(false),
@@ -120,6 +134,15 @@ impl Pool {
         self.shared.lock().scheduler.batch_size(function, remaining)
     }
 
+    /// Waits until the batch is over or `timeout` has passed; whether it is over. Listens to
+    /// the workers itself for a moment, if nobody else does.
+    pub fn wait(&self, slot: &Slot, timeout: Option<Duration>) -> bool {
+        if !slot.is_done() && timeout.is_none_or(|timeout| !timeout.is_zero()) {
+            collector::serve(&self.shared, slot);
+        }
+        slot.wait(timeout)
+    }
+
     /// Keeps a batch from starting; false when it has started or is over.
     pub fn cancel(&self, slot: &Slot) -> bool {
         let mut fx = Effects::default();
@@ -139,10 +162,17 @@ impl Pool {
     }
 
     /// A link for a worker that is about to be started, and the worker's end of it.
-    /// `None`: no worker is wanted any more.
+    /// `None`: no worker is wanted any more. An error breaks the pool, as any start that fails.
     pub fn open_link(&self) -> Result<Option<(WorkerId, OwnedFd)>, EngineError> {
-        let (end, control) = self.shared.hub.open_link()?;
-        Ok(self.add_worker(end).map(|worker| (worker, control)))
+        match self.shared.hub.open_link() {
+            Ok((end, control)) => Ok(self.add_worker(end).map(|worker| (worker, control))),
+            Err(error) => {
+                let mut fx = Effects::default();
+                self.shared.lock().on_link_failed(&mut fx);
+                self.shared.apply(&mut fx);
+                Err(error)
+            }
+        }
     }
 
     /// Adds a worker over a link made elsewhere (tests bring their own).

@@ -1,6 +1,6 @@
 //! The worker's side: take a batch, run it, reply.
 //!
-//! The front end loops over [`Port::next`] and answers each [`Work::Task`] with
+//! The front end loops over [`Port::next_work`] and answers each [`Work::Task`] with
 //! [`Port::reply`]. The port remembers which batch it is in and how long it takes, so the
 //! front end does not. A worker written in Rust uses it just like Python's does.
 
@@ -10,8 +10,8 @@ use std::time::Instant;
 use crate::clock;
 use crate::error::EngineError;
 use crate::ids::{BatchId, Instance};
-pub use crate::link::{Next, Work};
 use crate::link::{self, LinkKind, Reply, WorkerEnd};
+pub use crate::link::{Next, Work};
 
 /// A worker's end of its link.
 pub struct Port {
@@ -68,7 +68,7 @@ impl Port {
     }
 
     /// The next thing to do; waits for it. `None`: leave.
-    pub fn next(&mut self) -> Result<Option<Work>, EngineError> {
+    pub fn next_work(&mut self) -> Result<Option<Work>, EngineError> {
         loop {
             match self.try_next()? {
                 Next::Work(work) => return Ok(Some(work)),
@@ -78,8 +78,8 @@ impl Port {
         }
     }
 
-    /// Answers the batch that the last call of `next` returned. A parent that has gone is
-    /// not an error: the next `next` says so.
+    /// Answers the batch that the last call of `next_work` returned. A parent that has gone is
+    /// not an error: the next `next_work` says so.
     pub fn reply(&mut self, tag: u32, bytes: &[u8]) -> Result<(), EngineError> {
         let Some((batch, instance, since)) = self.current.take() else { return Ok(()) };
         let busy = clock::now().saturating_duration_since(since);

@@ -44,7 +44,8 @@ impl Pool {
             on_worker_lost: if replace_lost { OnLost::Replace } else { OnLost::Break },
             start: if start_all_at_once { StartPolicy::AllAtOnce } else { StartPolicy::OnDemand },
             take_back: !stream,
-            max_prefetch: MAX_PREFETCH,
+            // Without take-back a task could wait for one that waits behind it.
+            max_prefetch: if stream { 1 } else { MAX_PREFETCH },
         };
         let link = if stream { LinkKind::Stream } else { LinkKind::Shm };
         let pool = EnginePool::new(PoolConfig { scheduler, link });

@@ -81,11 +81,11 @@ impl Slot {
     /// Waits until the batch is over, at most `timeout` seconds; whether it is.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let (slot, _) = self.inner.get()?;
+        let (slot, pool) = self.inner.get()?;
         if slot.is_done() {
             return Ok(true);
         }
-        wait_in_slices(py, timeout, |slice| slot.wait(Some(slice)))
+        wait_in_slices(py, timeout, |slice| pool.wait(slot, Some(slice)))
     }
 
     /// The outcome, once: `(tag, bytes)`, `(FAILED, (kind, worker, words))` or

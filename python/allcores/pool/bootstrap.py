@@ -9,13 +9,12 @@ Ctrl-C, which is the parent's affair.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any
 
-from . import definitions
+from . import definitions, interrupts
 
 
 class Spec:
@@ -91,9 +90,7 @@ def enter(spec: Spec) -> None:
     """Makes this process a worker's: environment, `__main__`, interrupts, its name in the system's
     lists.
     """
-    signal.signal(signal.SIGINT, _leave_it_to_the_parent)
-    if spec.unblock_interrupts:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+    interrupts.leave_to_parent(unblock=spec.unblock_interrupts)
     for name, value in spec.environment.items():
         if value is None:
             os.environ.pop(name, None)
@@ -103,12 +100,6 @@ def enter(spec: Spec) -> None:
         _replace_main(spec.main)
     definitions.begin(inherited=spec.start_method == "fork")
     _name_process("allcores-worker")
-
-
-def _leave_it_to_the_parent(number: int, frame: FrameType | None) -> None:
-    """Does nothing. Unlike `SIG_IGN` it isn't inherited by programs that tasks start: Ctrl-C ends
-    those.
-    """
 
 
 _former_mains: list[ModuleType] = []

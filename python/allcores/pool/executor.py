@@ -22,7 +22,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from ..settings import Settings
 from . import tags
@@ -30,6 +30,10 @@ from .future import Future
 from .map import start_map
 from .runtime import Runtime, is_exiting, remember
 from .start import Launcher
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class _Measured(int):
@@ -86,7 +90,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         self._finalizer = weakref.finalize(self, _abandon, self._runtime)
         self._finalizer.atexit = False
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Has `fn(*args, **kwargs)` run in a worker; returns the future of its result.
 
         An argument that can't be pickled becomes the future's exception.
@@ -104,7 +108,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             raise
         except BaseException as error:
             self._check_open()
-            failed: Future[Any] = Future()
+            failed: Future[T] = Future()
             failed.set_exception(error)
             return failed
         if not self._warm:
@@ -116,14 +120,14 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             raise
         return Future.from_slot(slot, runtime)
 
-    def map(  # type: ignore[override]  # `buffersize` came with 3.14
+    def map(  # `buffersize` came with 3.14
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., T],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = _MEASURED,
         buffersize: int | None = None,
-    ) -> Iterator[Any]:
+    ) -> Iterator[T]:
         """The results of `fn` over the items of `iterables`, in order.
 
         Args:
@@ -190,13 +194,13 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         self.shutdown(wait=True)
 
     @property
-    def _broken(self) -> str | bool:
+    def _broken(self) -> str | bool:  # type: ignore[override]
         """Why the pool is broken, or False; libraries ask."""
         why = self._runtime.pool.broken()
         return False if why is None else why[2]
 
     @property
-    def _processes(self) -> dict[int, Any]:
+    def _processes(self) -> dict[int, Any]:  # type: ignore[override]
         """The worker processes by process id; libraries ask."""
         processes = list(self._runtime.processes.values())
         return {process.pid: process for process in processes if process.pid is not None}

@@ -75,6 +75,7 @@ class FunctionCache:
         entry = self._entries.get(key)  # it holds the function, so the id can't be another's
         if entry is not None:
             if entry._is_right():
+                self._entries.move_to_end(key)
                 return entry
             return self._renew(key, entry)
         return self._enter(key, function)

@@ -30,11 +30,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     from allcores._core import Slot
 
-    T = TypeVar("T")
-    _StandardFuture = _base.Future[T]
-else:
-    _StandardFuture = _base.Future
-
+T = TypeVar("T")
 Raw = tuple[int, Any]
 
 # What of a standard future comes into being when it is inflated.
@@ -67,7 +63,7 @@ class Owner(Protocol):
         """Sees to it that `future` is settled when `slot` is done; False if it is done."""
 
 
-class Future(_StandardFuture):
+class Future(_base.Future[T]):
     """The result of a call that may not have been made yet.
 
     Everything `concurrent.futures.Future` has, with its meaning.
@@ -78,14 +74,14 @@ class Future(_StandardFuture):
     _owner: Owner | None = None
 
     @classmethod
-    def from_slot(cls, slot: Slot, owner: Owner) -> Future[Any]:
+    def from_slot(cls, slot: Slot, owner: Owner) -> Future[T]:
         """The future of what `slot` stands for."""
         future = cls.__new__(cls)
         future._slot = slot
         future._owner = owner
         return future
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> T:
         """The call's result; waits for it at most `timeout` seconds.
 
         Raises what the call raised, `CancelledError`, or `TimeoutError`.
@@ -96,7 +92,7 @@ class Future(_StandardFuture):
         if state["_state"] != _base.FINISHED:
             raise _base.CancelledError
         if state["_exception"] is None:
-            return state["_result"]
+            return state["_result"]  # type: ignore[no-any-return]
         try:
             raise state["_exception"]
         finally:

@@ -27,9 +27,10 @@ import pickle
 import sys
 import typing
 from collections.abc import Callable
+from enum import Enum
 from hashlib import blake2b
 from multiprocessing.reduction import ForkingPickler
-from types import FunctionType
+from types import FunctionType, MemberDescriptorType
 from typing import Any
 
 from cloudpickle import cloudpickle  # type: ignore[import-untyped]
@@ -86,14 +87,15 @@ class MainSender:
         seen = set(waiting)
         while waiting:
             name = waiting.pop()
-            if (
-                name not in namespace
-                or name in _OWN_NAMES
-                or self._is_shared(name, namespace[name])
-            ):
+            if name not in namespace or name in _OWN_NAMES:
                 continue
-            found = self._define(name, namespace[name])
-            entries.append(found.entry)
+            value = namespace[name]
+            is_shared = self._is_shared(name, value)
+            if is_shared and not isinstance(value, (FunctionType, type)):
+                continue
+            found = self._define(name, value)
+            if not is_shared:
+                entries.append(found.entry)
             for other in found.needs:
                 if other not in seen:
                     seen.add(other)
@@ -273,8 +275,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return self._defining is not None and self._namespace.get(self._defining) is value
 
     def _function(self, function: FunctionType) -> Any:
-        names = [name for name in global_names(function.__code__) if name in self._namespace]
-        for name in names:
+        names = global_names(function.__code__)
+        for name in names:  # those that do not exist yet too: this definition may be kept
             if name != self._defining:
                 self._need(name)
         maker: Any = definitions.make_function
@@ -300,7 +302,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         }
         if annotations := _annotations(function):
             special["__annotations__"] = annotations
-        around = [self._namespace[name] for name in names]
+        around = [self._namespace.get(name) for name in names]
         around += [value[0] for value in contents if value]
         if submodules := cloudpickle._find_imported_submodules(function.__code__, around):
             special["submodules"] = submodules  # unpickling them imports them
@@ -309,7 +311,13 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _class(self, cls: type) -> Any:
         maker, args, *rest = cloudpickle._dynamic_class_reduce(cls)
-        rest[0][0].pop(PICKLE_CACHE, None)
+        state = rest[0][0]
+        state.pop(PICKLE_CACHE, None)
+        if "__slots__" in state and _takes_slots(cls):
+            args[3]["__slots__"] = state.pop("__slots__")  # has to be there when the class is made
+            for name, member in vars(cls).items():
+                if isinstance(member, MemberDescriptorType):
+                    state.pop(name, None)
         if self._defines(cls):
             maker, args = definitions.define, (self._defining, maker, args)
         return (maker, args, *rest)
@@ -353,6 +361,10 @@ def _as_known_class(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
         None,
         definitions.fill_class,
     )
+
+
+def _takes_slots(cls: type) -> bool:
+    return not issubclass(cls, Enum) and typing.NamedTuple not in getattr(cls, "__orig_bases__", ())
 
 
 def _code(function: FunctionType) -> Any:

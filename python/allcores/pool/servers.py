@@ -12,10 +12,19 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from multiprocessing import forkserver, popen_forkserver, popen_spawn_posix, process, spawn, util
+from multiprocessing import (
+    forkserver,
+    popen_forkserver,
+    popen_spawn_posix,
+    process,
+    resource_tracker,
+    spawn,
+    util,
+)
 from types import FunctionType
 from typing import Any
 
+from . import interrupts
 from .forks import owned_fds
 
 PRELOAD = ("allcores.pool.worker", "allcores.pool.bootstrap", "cloudpickle")
@@ -34,7 +43,9 @@ class _Server(forkserver.ForkServer):
     def ensure_running(self) -> None:
         before = self._pid()
         environment = dict(os.environ)
-        _ensure_running()(self)
+        resource_tracker.ensure_running()  # it unblocks interrupts when it starts
+        with interrupts.blocked():
+            _ensure_running()(self)
         if self._pid() != before:
             self.environment = environment
             owned_fds.add(vars(self)["_forkserver_alive_fd"])

@@ -19,11 +19,8 @@ would.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing import context as contexts
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -31,6 +28,7 @@ from pickle import PicklingError
 from typing import Any
 
 from ..settings import Settings
+from . import interrupts
 from .bootstrap import Handle, Spec, describe_main
 from .codec import Encoder
 from .forks import owned_fds
@@ -69,8 +67,7 @@ class Launcher:
     def warm(self) -> None:
         """Starts what can be started before the first worker; returns within milliseconds."""
         if self.start_method == "forkserver" and not self._plain:
-            with _interrupts_blocked():
-                self._server().ensure_running()
+            self._server().ensure_running()
 
     def start(
         self, target: Callable[..., object], fd: int, *extra: Any, name: str | None = None
@@ -110,7 +107,7 @@ class Launcher:
             method,
             environment=self._environment(),
             main=None if method == "fork" else describe_main(),
-            unblock_interrupts=not _interrupts_are_blocked(),
+            unblock_interrupts=not interrupts.are_blocked(),
             carried=self._carry(method),
         )
         process: Any = self.context.Process(  # type: ignore[attr-defined]
@@ -129,7 +126,7 @@ class Launcher:
             from multiprocessing import resource_tracker
 
             resource_tracker.ensure_running()  # starting it would unblock what is blocked next
-        with _interrupts_blocked(), owned_fds.keeping(fd):
+        with interrupts.blocked(), owned_fds.keeping(fd):
             process.start()
         return process  # type: ignore[no-any-return]
 
@@ -250,21 +247,3 @@ def _forkserver_popen(server: Any) -> Any:
     from .servers import forkserver_popen
 
     return forkserver_popen(server)
-
-
-def _interrupts_are_blocked() -> bool:
-    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """A child begins with this thread's mask: no Ctrl-C hits it before `bootstrap` is ready for
-    it.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
-    pid = os.getpid()
-    try:
-        yield
-    finally:
-        if os.getpid() == pid:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -88,7 +88,7 @@ def serve(port: Port) -> None:
         del told, payload, answer
 
 
-def load(payload: bytes | None) -> codec.LoadedFunction | bytes:
+def load(payload: bytes) -> codec.LoadedFunction | bytes:
     """The function in `payload`, or the exception that unpickling it raised, as bytes."""
     try:
         return codec.load_function(payload or b"")
@@ -96,7 +96,7 @@ def load(payload: bytes | None) -> codec.LoadedFunction | bytes:
         return codec.dump_exception(error)
 
 
-def call(loaded: codec.LoadedFunction | bytes | None, payload: bytes | None) -> Answer:
+def call(loaded: codec.LoadedFunction | bytes | None, payload: bytes) -> Answer:
     """Makes one call."""
     if isinstance(loaded, bytes):
         return tags.UNDECODED, loaded
@@ -118,7 +118,7 @@ def call(loaded: codec.LoadedFunction | bytes | None, payload: bytes | None) -> 
 
 
 def chunk(
-    loaded: codec.LoadedFunction | bytes | None, payload: bytes | None, *, star: bool
+    loaded: codec.LoadedFunction | bytes | None, payload: bytes, *, star: bool
 ) -> Answer:
     """Calls the function with each item of a chunk; one failure does not stop the others."""
     if isinstance(loaded, bytes):

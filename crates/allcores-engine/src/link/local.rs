@@ -4,13 +4,12 @@
 //! sees the link as gone, just as with a process.
 
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use allcores_shm::primitive::{Condvar, Mutex, MutexGuard};
 
-use super::{Answer, Next, ParentEnd, Peer, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd};
-use crate::collector::Waker;
+use super::{Answer, Next, ParentEnd, Peer, Pollable, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd};
+use crate::waker::Waker;
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
 use crate::payload::Body;
@@ -76,8 +75,7 @@ pub struct LocalWorker(Arc<Pair>);
 
 /// A link within this process, for the pool whose collector `collector` wakes.
 pub fn open(collector: Waker) -> (ParentEnd, LocalWorker) {
-    let pair =
-        Arc::new(Pair { inner: Mutex::default(), told: Condvar::default(), collector });
+    let pair = Arc::new(Pair { inner: Mutex::default(), told: Condvar::default(), collector });
     let end = ParentEnd {
         sender: Box::new(LocalSender(Arc::clone(&pair))),
         receiver: Box::new(LocalReceiver(Arc::clone(&pair))),
@@ -134,7 +132,11 @@ impl Sender for LocalSender {
     }
 
     fn close(&mut self) {
-        self.0.lock().parent_gone = true;
+        let mut inner = self.0.lock();
+        inner.parent_gone = true;
+        for claim in inner.claims.values_mut().filter(|claim| **claim == Claim::Queued) {
+            *claim = Claim::Cancelled;
+        }
         self.0.told.notify_one();
     }
 }
@@ -157,7 +159,7 @@ impl Receiver for LocalReceiver {
         inner.worker_gone || !inner.answers.is_empty()
     }
 
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
+    fn fd(&self) -> Option<Pollable> {
         None
     }
 }

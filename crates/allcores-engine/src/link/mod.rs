@@ -11,13 +11,13 @@
 //! and [`local`] (both ends in this process, for tests). `tests/link_conformance.rs` runs
 //! the same suite over all of them.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use allcores_shm::{Bell, PoolLayout};
 
-use crate::collector::Waker;
+use crate::waker::Waker;
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
 use crate::payload::Body;
@@ -117,6 +117,9 @@ pub enum Next {
     Leave,
 }
 
+/// A descriptor somebody polls; it stays open while they do.
+pub type Pollable = Arc<dyn AsFd + Send + Sync>;
+
 /// Whether a link still has a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
@@ -156,7 +159,8 @@ pub trait Sender: Send {
     fn write_on(&mut self) -> bool {
         false
     }
-    /// Closes the parent's end, so that the worker leaves as soon as it looks.
+    /// Closes the parent's end, so that the worker leaves as soon as it looks. Where sent batches
+    /// can be taken back, none starts after this.
     fn close(&mut self);
     /// The control socket, which no forked child may keep open; `None` for a local link.
     fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -173,7 +177,7 @@ pub trait Receiver: Send {
     fn has_news(&self) -> bool;
     /// What becomes readable when the worker rings or has gone; `None` for a local link,
     /// which wakes the collector by itself.
-    fn fd(&self) -> Option<BorrowedFd<'_>>;
+    fn fd(&self) -> Option<Pollable>;
 }
 
 /// The worker's end.

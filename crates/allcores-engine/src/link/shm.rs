@@ -6,7 +6,7 @@
 //! claim cell can be changed from queued to claimed, which is how a batch that was sent
 //! can still be cancelled or taken back. The protocol is `allcores-shm`'s README.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,25 @@ use std::time::Duration;
 use allcores_shm::{
     Arena, Bell, BlockRef, CLAIM_CELLS, ClaimCell, ClaimState, Consumer, Control, LINK_SEGMENT,
     LinkLayout, Message, POOL_SEGMENT, Payload, PoolLayout, Producer, Segment, Shelf, ShmError,
-    Socket, Words,
+    Socket, TASK_RING, Words,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::Shutdown;
 
-use super::{Answer, Next, ParentEnd, Peer, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd};
+use super::{
+    Answer, Next, ParentEnd, Peer, Pollable, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd,
+};
+use crate::clock;
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, IdMap, Instance};
 use crate::payload::Body;
+
+/// Beyond so many messages that may be unread, a worker is not told what to forget: the ring also
+/// has to hold a task and a function for each batch of its credit, and the stop.
+const MOST_FORGETS: u64 = TASK_RING as u64 / 4 - 1;
+
+/// How long an idle worker stays awake: a few times what waking it would cost the parent.
+const PATIENCE: Duration = Duration::from_micros(20);
 
 impl Wake for Socket {
     fn wake(&self) {
@@ -45,6 +55,9 @@ pub(crate) fn open(pool: &PoolLayout) -> Result<(ParentEnd, OwnedFd), EngineErro
         free_cells: (0..CLAIM_CELLS as u32).rev().collect(),
         generation: 0,
         sent: IdMap::default(),
+        pushed: 0,
+        read: 0,
+        forgotten: VecDeque::new(),
     };
     let receiver = ShmReceiver { ear: Ear::new(Consumer::new(layout.result_ring)?, socket) };
     let end = ParentEnd { sender: Box::new(sender), receiver: Box::new(receiver) };
@@ -159,13 +172,12 @@ impl Ear {
         loop {
             match self.shelf.open(block, len) {
                 Ok(view) => return Ok(Body::take(view)),
-                // Announced before the message was, so it lies in the socket.
-                Err(ShmError::UnknownSegment { .. }) if !self.closed => {
-                    match self.socket.receive(false)? {
-                        Some(control) => self.heed(control)?,
-                        None => return Err(EngineError::Corrupt),
-                    }
-                }
+                // Announced before the message was, so it lies in the socket. So it is when the
+                // id was used before, and the segment on the shelf is the retired one.
+                Err(error) if !self.closed => match self.socket.receive(false)? {
+                    Some(control) => self.heed(control)?,
+                    None => return Err(error.into()),
+                },
                 Err(error) => return Err(error.into()),
             }
         }
@@ -178,6 +190,8 @@ struct Sent {
     cell: u32,
     generation: u64,
     block: Option<BlockRef>,
+    /// Which of all messages to this worker it was.
+    number: u64,
 }
 
 struct ShmSender {
@@ -188,9 +202,31 @@ struct ShmSender {
     generation: u64,
     /// What was sent and not answered; a batch that was taken back may be there twice.
     sent: IdMap<BatchId, Vec<Sent>>,
+    /// How many messages were pushed, and how many of them surely were read.
+    pushed: u64,
+    read: u64,
+    /// Functions to forget that have not been told yet.
+    forgotten: VecDeque<FnId>,
 }
 
 impl ShmSender {
+    fn say(&mut self, message: Message) -> Result<(), EngineError> {
+        self.mouth.say(message)?;
+        self.pushed += 1;
+        Ok(())
+    }
+
+    /// Says what is to be forgotten, as far as it takes no room from the batches: these have
+    /// credit, forgetting has none.
+    fn say_forgotten(&mut self) -> Result<(), EngineError> {
+        while self.pushed - self.read < MOST_FORGETS
+            && let Some(FnId(function)) = self.forgotten.pop_front()
+        {
+            self.say(Message::Forget { function })?;
+        }
+        Ok(())
+    }
+
     fn cell(&self, cell: u32) -> ClaimCell<'_> {
         ClaimCell::new(&self.claims.cells()[cell as usize])
     }
@@ -203,10 +239,11 @@ impl ShmSender {
 impl Sender for ShmSender {
     fn send_function(&mut self, function: FnId, bytes: &[u8]) -> Result<(), EngineError> {
         let payload = self.mouth.write(bytes, false)?;
-        self.mouth.say(Message::Function { function: function.0, payload })
+        self.say(Message::Function { function: function.0, payload })
     }
 
     fn send_task(&mut self, task: &Task, payload: &[u8]) -> Result<(), EngineError> {
+        self.say_forgotten()?;
         let payload = self.mouth.write(payload, false)?;
         let cell = self.free_cells.pop().expect("a worker's credit is below its claim cells");
         self.generation += 1;
@@ -214,8 +251,10 @@ impl Sender for ShmSender {
         self.cell(cell).offer(generation);
         let Task { batch, instance, function, tag, count } = *task;
         let block = payload.map(|payload| payload.block);
-        self.sent.entry(batch).or_default().push(Sent { instance, cell, generation, block });
-        self.mouth.say(Message::Task {
+        let number = self.pushed + 1;
+        let sent = Sent { instance, cell, generation, block, number };
+        self.sent.entry(batch).or_default().push(sent);
+        self.say(Message::Task {
             batch: batch.0,
             instance: instance.0,
             function: function.map(|function| function.0),
@@ -228,15 +267,17 @@ impl Sender for ShmSender {
     }
 
     fn send_forget(&mut self, function: FnId) -> Result<(), EngineError> {
-        self.mouth.say(Message::Forget { function: function.0 })
+        self.forgotten.push_back(function);
+        self.say_forgotten()
     }
 
     fn send_stop(&mut self) -> Result<(), EngineError> {
-        self.mouth.say(Message::Stop)
+        self.say(Message::Stop)
     }
 
     fn cancel(&mut self, batch: BatchId, instance: Instance) -> bool {
-        let sent = self.sent.get(&batch).and_then(|all| all.iter().find(|s| s.instance == instance));
+        let sent =
+            self.sent.get(&batch).and_then(|all| all.iter().find(|s| s.instance == instance));
         sent.is_some_and(|sent| self.cell(sent.cell).cancel(sent.generation))
     }
 
@@ -257,11 +298,14 @@ impl Sender for ShmSender {
         if all.is_empty() {
             self.sent.remove(&batch);
         }
-        self.free_cells.push(sent.cell);
-        if let Some(block) = sent.block {
-            // Its reader has freed it, unless it was skipped unread.
+        self.read = self.read.max(sent.number);
+        // What has started was read, and may still be: its reader frees it.
+        if let Some(block) = sent.block
+            && self.state(&sent) != ClaimState::Claimed
+        {
             self.mouth.arena.release(block);
         }
+        self.free_cells.push(sent.cell);
     }
 
     fn sleeper(&mut self) -> Option<Arc<dyn Wake>> {
@@ -269,6 +313,9 @@ impl Sender for ShmSender {
     }
 
     fn close(&mut self) {
+        for sent in self.sent.values().flatten() {
+            self.cell(sent.cell).cancel(sent.generation);
+        }
         // It may be closed already, from the other side.
         let _closed = rustix::net::shutdown(self.mouth.socket.as_fd(), Shutdown::Both);
     }
@@ -314,8 +361,8 @@ impl Receiver for ShmReceiver {
         !self.ear.ring.is_empty()
     }
 
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.ear.socket.as_fd())
+    fn fd(&self) -> Option<Pollable> {
+        Some(Arc::clone(&self.ear.socket) as Pollable)
     }
 }
 
@@ -349,6 +396,21 @@ impl Worker {
             Wake::wake(&*self.mouth.socket);
         }
         Ok(())
+    }
+}
+
+impl Worker {
+    /// Stays awake for a moment, since the next task often comes at once; true if it has.
+    fn linger(&self) -> bool {
+        let patience = clock::now() + PATIENCE;
+        while self.ear.ring.is_empty() {
+            if clock::now() > patience {
+                return false;
+            }
+            // Another thread may need this core more, the parent's above all.
+            std::thread::yield_now();
+        }
+        true
     }
 }
 
@@ -400,6 +462,9 @@ impl WorkerEnd for Worker {
     }
 
     fn wait(&mut self) -> Result<(), EngineError> {
+        if self.linger() {
+            return Ok(());
+        }
         self.bell.about_to_sleep();
         if self.ear.ring.is_empty() && !self.ear.closed {
             self.ear.socket.wait(None)?;

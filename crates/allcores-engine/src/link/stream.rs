@@ -16,8 +16,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send};
 
-use super::{Answer, Next, ParentEnd, Peer, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd};
-use crate::collector::Waker;
+use super::{
+    Answer, Next, ParentEnd, Peer, Pollable, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd,
+};
+use crate::waker::Waker;
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
 use crate::payload::Body;
@@ -253,8 +255,8 @@ impl Receiver for StreamReceiver {
         false
     }
 
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.socket.as_fd())
+    fn fd(&self) -> Option<Pollable> {
+        Some(Arc::clone(&self.socket) as Pollable)
     }
 }
 
@@ -314,9 +316,7 @@ impl WorkerEnd for Worker {
         Ok(Next::Work(match message {
             Message::Stop => return Ok(Next::Leave),
             Message::Forget { function } => Work::Forget { function: FnId(function) },
-            Message::Function { function, .. } => {
-                Work::Function { function: FnId(function), body }
-            }
+            Message::Function { function, .. } => Work::Function { function: FnId(function), body },
             Message::Task { batch, instance, function, tag, count, .. } => {
                 let (batch, instance) = (BatchId(batch), Instance(instance));
                 let function = function.map(FnId);

@@ -243,7 +243,8 @@ impl Scheduler {
 
     /// Cancels what is queued and asks for everything that may not have started.
     pub(super) fn cancel_pending(&mut self, out: &mut Vec<Action>) {
-        let queued: Vec<BatchId> = self.records.queue().collect();
+        // A worker that is starting was started for a batch, so one each counts as handed over.
+        let queued: Vec<BatchId> = self.records.queue().skip(self.sum.starting).collect();
         for batch in queued {
             self.cancelled(batch, out);
         }

@@ -143,6 +143,18 @@ fn cancelling_shutdown_without_ready_workers_leaves_nothing_queued() {
 }
 
 #[test]
+fn cancelling_shutdown_leaves_each_starting_worker_the_batch_it_was_started_for() {
+    let mut env = pool_of(1);
+    gives!(env.submit(1), Action::Spawn);
+    env.starting();
+    gives!(env.submit(2));
+    gives!(env.shut_down_and_cancel(), cancelled(2));
+    gives!(env.ready(0), send(0, 1));
+    gives!(env.done(0, 1), stop(0));
+    gives!(env.lost(0, &[]), Action::Finished);
+}
+
+#[test]
 fn crash_during_shutdown_breaks_a_pool_with_work_left() {
     let mut env = busy(pool_of(2));
     gives!(env.shut_down());

@@ -1,0 +1,119 @@
+//! A worker written in Rust: it does what the tag of a batch says.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use allcores_engine::{Body, FnId, Port, Work};
+
+/// The byte that a worker puts into its gate when it starts a [`Job::Hold`].
+pub(crate) const ENTERED: u8 = 7;
+/// The byte that a worker puts into its gate for a [`Job::Mark`].
+pub(crate) const MARKED: u8 = 8;
+
+/// What a batch asks for; the discriminant is its tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Job {
+    /// Answer the payload.
+    Echo,
+    /// Answer the function's bytes, then the payload.
+    Call,
+    /// Answer the ids of the known functions, and how often each was sent.
+    Known,
+    /// Answer the worker's number.
+    Who,
+    /// Say so through the gate, wait there, then answer the payload.
+    Hold,
+    /// Leave in the middle of it.
+    Leave,
+    /// Keep the payload where it lies, answer nothing.
+    Keep,
+    /// Answer what was kept.
+    Show,
+    /// Say so through the gate, answer nothing.
+    Mark,
+}
+
+impl Job {
+    pub(crate) fn tag(self) -> u32 {
+        self as u32
+    }
+
+    fn of(tag: u32) -> Job {
+        let all = [
+            Job::Echo,
+            Job::Call,
+            Job::Known,
+            Job::Who,
+            Job::Hold,
+            Job::Leave,
+            Job::Keep,
+            Job::Show,
+            Job::Mark,
+        ];
+        all[tag as usize]
+    }
+}
+
+/// How a worker came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was told to, or its parent has gone.
+    Left,
+    /// In the middle of a batch.
+    Broke,
+}
+
+/// Takes work until it is time to leave.
+pub(crate) fn work(mut port: Port, mut gate: UnixStream, number: u64) -> Ending {
+    let mut functions: BTreeMap<FnId, (Vec<u8>, u32)> = BTreeMap::new();
+    let mut kept = Body::empty();
+    port.ready().expect("the link is fresh");
+    while let Some(work) = port.next_work().expect("the parent speaks sense") {
+        let (task, body) = match work {
+            Work::Function { function, body } => {
+                let known = functions.entry(function).or_default();
+                *known = (body.to_vec(), known.1 + 1);
+                continue;
+            }
+            Work::Forget { function } => {
+                assert!(functions.remove(&function).is_some(), "{function} was never sent");
+                continue;
+            }
+            Work::Task { task, body } => (task, body),
+        };
+        let answer = match Job::of(task.tag) {
+            Job::Echo => body.to_vec(),
+            Job::Call => {
+                let named = task.function.and_then(|function| functions.get(&function));
+                let (function, _) = named.expect("a function is sent before it is named");
+                [function.as_slice(), &body.to_vec()].concat()
+            }
+            Job::Known => functions
+                .iter()
+                .flat_map(|(function, (_, times))| [function.0, *times])
+                .flat_map(u32::to_le_bytes)
+                .collect(),
+            Job::Who => number.to_le_bytes().to_vec(),
+            Job::Hold => {
+                gate.write_all(&[ENTERED]).expect("the gate takes a byte");
+                // Its end opens the gate too.
+                let _opened = gate.read(&mut [0]);
+                body.to_vec()
+            }
+            Job::Leave => return Ending::Broke,
+            Job::Keep => {
+                kept = body;
+                Vec::new()
+            }
+            Job::Show => kept.to_vec(),
+            Job::Mark => {
+                gate.write_all(&[MARKED]).expect("the gate takes a byte");
+                Vec::new()
+            }
+        };
+        port.reply(task.tag, &answer).expect("an answer fits");
+    }
+    Ending::Left
+}
