@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from allcores import ProcessPoolExecutor
 from gcd import NUMBERS, gcd
+
+from allcores import ProcessPoolExecutor
 
 start = perf_counter()
 with ProcessPoolExecutor(max_workers=2) as pool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LINKS = ("shm", "stream")
 START_METHODS = ("fork", "forkserver", "spawn")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The defaults; `from_environment` lays the environment's variables over them."""
 
     start_method: str | None = None

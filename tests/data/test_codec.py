@@ -11,7 +11,6 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 import pytest
-
 from allcores.errors import RemoteError, RemoteTraceback, TransportError, transport_error
 from allcores.pool.codec import (
     Encoder,

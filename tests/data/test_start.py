@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data.start_double import Worker, serve
-from support import scripts
-
 from allcores.pool import forks, servers
 from allcores.pool.start import Launcher
+from data.start_double import Worker, serve
+from support import scripts
 
 METHODS = (None, "fork", "forkserver", "spawn")
 CLEAN = (None, "forkserver", "spawn")
@@ -146,7 +145,6 @@ def test_locks_queues_values_and_pipes_travel_to_the_initializer(method: str) ->
     passes(
         f"""
         import multiprocessing
-        from multiprocessing.managers import SyncManager
         def keep(*objects):
             global lock, queue, value, pipe, shared
             lock, queue, value, pipe, shared = objects
@@ -156,17 +154,19 @@ def test_locks_queues_values_and_pipes_travel_to_the_initializer(method: str) ->
             shared["a"] = 1
             queue.put("through the queue")
             pipe.send("through the pipe")
-        chosen = multiprocessing.get_context("{method}")
-        queue, value = chosen.Queue(), chosen.Value("i", 1)
-        here, there = chosen.Pipe()
-        with chosen.Manager() as manager:
-            shared = manager.dict()
-            w = Worker(chosen, keep, chosen.Lock(), queue, value, there, shared)
-            w(use)
-            assert (value.value, here.recv(), queue.get(), dict(shared)) == (
-                2, "through the pipe", "through the queue", {{"a": 1}})
-            w.close()
-        print("passed")
+        def main(chosen):
+            queue, value = chosen.Queue(), chosen.Value("i", 1)
+            here, there = chosen.Pipe()
+            with chosen.Manager() as manager:
+                shared = manager.dict()
+                w = Worker(chosen, keep, chosen.Lock(), queue, value, there, shared)
+                w(use)
+                assert (value.value, here.recv()) == (2, "through the pipe")
+                assert (queue.get(), dict(shared)) == ("through the queue", {{"a": 1}})
+                w.close()
+            print("passed")
+        if __name__ == "__main__":  # a manager of the standard library runs the script again
+            main(multiprocessing.get_context("{method}"))
         """
     )
 

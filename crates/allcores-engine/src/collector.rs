@@ -95,7 +95,11 @@ fn sleep(shared: &Shared, watches: &[Watch]) -> Vec<WorkerId> {
 }
 
 /// Polls; whose descriptors have something to read, and whether anything had.
-fn poll_for(shared: &Shared, watches: &[Watch], timeout: Option<&Timespec>) -> (Vec<WorkerId>, bool) {
+fn poll_for(
+    shared: &Shared,
+    watches: &[Watch],
+    timeout: Option<&Timespec>,
+) -> (Vec<WorkerId>, bool) {
     let waker = shared.hub.collector();
     let mut fds = vec![PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
     fds.extend(watches.iter().map(|watch| {
@@ -113,27 +117,30 @@ fn poll_for(shared: &Shared, watches: &[Watch], timeout: Option<&Timespec>) -> (
 /// Listens in the collector's stead until `slot` is done or nothing has come for a moment.
 pub(crate) fn serve(shared: &Shared, slot: &Slot) {
     let Some(mut ears) = shared.try_ears() else { return };
+    let mut rounds = 0_u32;
     loop {
         shared.hub.awake();
-        listen(&mut ears, shared, slot);
+        listen(&mut ears, shared, slot, &mut rounds);
         shared.hub.about_to_sleep();
-        if !ears.has_news() {
+        if !ears.has_news() || rounds >= ROUNDS_BETWEEN_POLLS {
             break;
         }
     }
-    if ears.wants_write() || shared.lock().scheduler.wants_tick() {
+    if ears.has_news() || ears.wants_write() || shared.lock().scheduler.wants_tick() {
         shared.hub.collector().wake();
     }
 }
 
-fn listen(ears: &mut Ears, shared: &Shared, slot: &Slot) {
+fn listen(ears: &mut Ears, shared: &Shared, slot: &Slot, rounds: &mut u32) {
     let mut patience = clock::now() + PATIENCE;
     loop {
         if ears.has_news() {
             ears.hear(shared);
             patience = clock::now() + PATIENCE;
+            *rounds += 1;
         }
-        if slot.is_done() || clock::now() > patience {
+        // Only the collector sees new workers and dead ones, so let it have its turn.
+        if slot.is_done() || *rounds >= ROUNDS_BETWEEN_POLLS || clock::now() > patience {
             return;
         }
         // Another thread may need this core more, the worker's above all.

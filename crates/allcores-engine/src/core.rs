@@ -70,6 +70,8 @@ pub(crate) struct Core {
     links: IdMap<WorkerId, WorkerLink>,
     /// Listening halves the collector has not taken over yet.
     pub(crate) newcomers: Vec<(WorkerId, Box<dyn Receiver>)>,
+    /// Workers that have to end and whose processes are not known yet.
+    doomed: Vec<WorkerId>,
     actions: Vec<Action>,
     touched: Vec<WorkerId>,
     next_batch: u64,
@@ -89,6 +91,7 @@ impl Core {
             functions: IdMap::default(),
             links: IdMap::default(),
             newcomers: Vec::new(),
+            doomed: Vec::new(),
             actions: Vec::new(),
             touched: Vec::new(),
             next_batch: 0,
@@ -209,6 +212,10 @@ impl Core {
 
     /// The process of `worker` runs under this id.
     pub(crate) fn on_started(&mut self, worker: WorkerId, pid: u32, fx: &mut Effects) {
+        if let Some(at) = self.doomed.iter().position(|doomed| *doomed == worker) {
+            self.doomed.swap_remove(at);
+            fx.end.push(pid);
+        }
         if let Some(link) = self.links.get_mut(&worker) {
             link.pid = Some(pid);
             if self.broken.is_some() {
@@ -261,6 +268,15 @@ impl Core {
     pub(crate) fn on_tick(&mut self, fx: &mut Effects) {
         self.scheduler.on_tick(&mut self.actions);
         self.carry_out(fx);
+    }
+
+    /// That worker's process has to end, whatever it does.
+    pub(crate) fn end_process(&mut self, worker: WorkerId, fx: &mut Effects) {
+        match self.links.get(&worker).map(|link| link.pid) {
+            Some(Some(pid)) => fx.end.push(pid),
+            Some(None) => self.doomed.push(worker),
+            None => {}
+        }
     }
 
     pub(crate) fn on_lost(&mut self, worker: WorkerId, fx: &mut Effects) {

@@ -17,6 +17,15 @@ struct Listener {
     wants_write: bool,
 }
 
+/// Why a link is over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The worker has gone.
+    Gone,
+    /// It spoke nonsense, so it is not listened to any more, and has to go.
+    GivenUp,
+}
+
 /// What is to be polled for one worker.
 pub(crate) struct Watch {
     pub(crate) worker: WorkerId,
@@ -30,7 +39,7 @@ pub(crate) struct Ears {
     listeners: Vec<Listener>,
     answers: Vec<Answer>,
     arrived: Vec<(WorkerId, Answer)>,
-    lost: Vec<WorkerId>,
+    lost: Vec<(WorkerId, End)>,
     fx: Effects,
 }
 
@@ -60,13 +69,13 @@ impl Ears {
             let readable = std::mem::take(&mut listener.readable);
             let peer = listener.receiver.drain(readable, answers);
             arrived.extend(answers.drain(..).map(|answer| (listener.worker, answer)));
-            match peer {
-                Ok(Peer::Alive) => true,
-                Ok(Peer::Gone) | Err(_) => {
-                    lost.push(listener.worker);
-                    false
-                }
-            }
+            let end = match peer {
+                Ok(Peer::Alive) => return true,
+                Ok(Peer::Gone) => End::Gone,
+                Err(_) => End::GivenUp,
+            };
+            lost.push((listener.worker, end));
+            false
         });
     }
 
@@ -79,7 +88,10 @@ impl Ears {
         for (worker, answer) in self.arrived.drain(..) {
             core.on_answer(worker, answer, &mut self.fx);
         }
-        for worker in self.lost.drain(..) {
+        for (worker, end) in self.lost.drain(..) {
+            if end == End::GivenUp {
+                core.end_process(worker, &mut self.fx);
+            }
             core.on_lost(worker, &mut self.fx);
         }
         for listener in &mut self.listeners {

@@ -39,20 +39,24 @@ impl Waker {
     }
 
     /// Takes the byte away; call it before looking at anything.
-    pub(crate) fn hush(&self) {
+    pub fn hush(&self) {
         let mut byte = [0_u8; 8];
-        // An empty socket is what this is for.
-        let _empty = rustix::net::recv(&self.inner.heard, &mut byte, RecvFlags::DONTWAIT);
-        // SYNC: collector-waker. Cleared before the round looks at anything, so what was
-        // done before a later `wake` is seen by that round or rings again.
-        self.inner.pending.store(false, Ordering::SeqCst);
+        let taken = rustix::net::recv(&self.inner.heard, &mut byte, RecvFlags::DONTWAIT);
+        if taken.is_ok() {
+            // SYNC: collector-waker. Cleared before the round looks at anything, so what was
+            // done before a later `wake` is seen by that round or rings again. Not before the
+            // byte is there: one that came later would stay and end every sleep at once.
+            self.inner.pending.store(false, Ordering::SeqCst);
+        }
     }
 
-    pub(crate) fn is_pending(&self) -> bool {
+    /// Whether somebody has woken since the last `hush`.
+    pub fn is_pending(&self) -> bool {
         self.inner.pending.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+    /// Becomes readable when somebody wakes.
+    pub fn fd(&self) -> BorrowedFd<'_> {
         self.inner.heard.as_fd()
     }
 }

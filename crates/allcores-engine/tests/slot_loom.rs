@@ -115,15 +115,15 @@ fn waiting_and_watching_at_once_both_end() {
 fn what_came_before_a_completion_is_visible_to_who_sees_it_done() {
     check(|| {
         let (slot, data) = (slot(), Arc::new(AtomicU64::new(0)));
-        let (completing, written) = (Arc::clone(&slot), Arc::clone(&data));
-        let completer = thread::spawn(move || {
-            written.store(1, Ordering::Relaxed);
-            completing.complete(Outcome::Cancelled);
+        let (looking, read) = (Arc::clone(&slot), Arc::clone(&data));
+        let looker = thread::spawn(move || {
+            if looking.is_done() {
+                assert_eq!(read.load(Ordering::Relaxed), 1);
+            }
         });
-        if slot.is_done() {
-            assert_eq!(data.load(Ordering::Relaxed), 1);
-        }
-        completer.join().unwrap();
+        data.store(1, Ordering::Relaxed);
+        slot.complete(Outcome::Cancelled);
+        looker.join().unwrap();
     });
 }
 

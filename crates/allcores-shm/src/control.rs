@@ -25,6 +25,7 @@ use rustix::net::{
 };
 
 use crate::error::{Result, ShmError};
+use crate::foreign::above_stdio;
 use crate::primitive::{Mutex, MutexGuard};
 
 const MESSAGE: usize = 16;
@@ -80,6 +81,7 @@ impl Socket {
 
     /// The end that a descriptor stands for, for instance an inherited one. It will not be inherited on.
     pub fn from_fd(fd: OwnedFd) -> Result<Self> {
+        let fd = above_stdio(fd).map_err(broken)?;
         fcntl_setfd(&fd, FdFlags::CLOEXEC).map_err(broken)?;
         #[cfg(target_vendor = "apple")]
         rustix::net::sockopt::set_socket_nosigpipe(&fd, true).map_err(broken)?;

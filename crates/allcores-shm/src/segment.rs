@@ -19,6 +19,7 @@ use std::slice;
 use memmap2::{MmapOptions, MmapRaw};
 
 use crate::error::{Result, ShmError};
+use crate::foreign::above_stdio;
 use crate::memory;
 use crate::primitive::{AtomicU64, AtomicUsize, Ordering};
 
@@ -65,6 +66,8 @@ impl Segment {
     }
 
     fn map(fd: OwnedFd, bytes: usize, settled: usize) -> Result<Self> {
+        let fd = above_stdio(fd)
+            .map_err(|errno| ShmError::CreateSegment { bytes, source: errno.into() })?;
         let map = MmapOptions::new()
             .len(bytes)
             .map_raw(&fd)

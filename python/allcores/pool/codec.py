@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import definitions
-from .failures import argument_text, dump_exception, load_exception
+from .failures import argument_text, dump_exception, load_exception, name_of, note_call
 from .pickling import MAIN_MARK, REFUSALS, dumps_result, loads, mentions_main, second_try, write
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Encoder", "LoadedFunction", "argument_text", "dump_exception", "dumps_result",
-    "load_exception", "load_function", "load_result", "loads",
+    "load_exception", "load_function", "load_result", "loads", "name_of", "note_call",
 ]  # fmt: skip
 
 
@@ -37,7 +37,7 @@ class Encoder:
     """
 
     def __init__(self, *, main_is_shared: bool = False) -> None:
-        self._main_is_shared = main_is_shared
+        self._shared = definitions.SharedMain() if main_is_shared else None
         self._sender: MainSender | None = None
 
     @property
@@ -47,15 +47,15 @@ class Encoder:
         if sender is None:
             from .main_module import MainSender
 
-            sender = self._sender = MainSender(main_is_shared=self._main_is_shared)
+            sender = self._sender = MainSender(self._shared)
         return sender
 
     def freeze_main(self) -> None:
         """To be called just before the first worker is forked: what `__main__` holds now, the
         workers will have.
         """
-        if self._main_is_shared:
-            self.sender.freeze()
+        if self._shared is not None:
+            self._shared.freeze()
 
     def dumps(self, value: object) -> bytes:
         """The bytes from which `loads` in a worker makes `value`."""

@@ -42,6 +42,22 @@ Entry = tuple[str, int, bytes, bytes | None, str]
 Table = tuple[Entry, ...]
 
 
+class SharedMain:
+    """What workers that are forks of this process have of its `__main__`."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] | None = None
+
+    def freeze(self) -> None:
+        """To be called before the first fork: what is there now, all workers will have."""
+        if self._values is None:
+            self._values = dict(sys.modules["__main__"].__dict__)
+
+    def has(self, name: str, value: object) -> bool:
+        """Before the first fork that is everything."""
+        return self._values is None or (name in self._values and self._values[name] is value)
+
+
 class _Received:
     """What this process got from its parent so far."""
 

@@ -25,12 +25,11 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from ..settings import Settings
-from . import tags
+from . import codec, tags
 from .future import Future
 from .map import start_map
 from .runtime import Runtime, is_exiting, remember
 from .start import Launcher
-
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,6 +107,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             raise
         except BaseException as error:
             self._check_open()
+            codec.note_call(error, codec.name_of(fn), None, codec.argument_text(args))
             failed: Future[T] = Future()
             failed.set_exception(error)
             return failed
@@ -118,7 +118,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         except RuntimeError:
             self._check_open()
             raise
-        return Future.from_slot(slot, runtime)
+        return Future.from_slot(slot, runtime, getattr(fn, "__qualname__", None))
 
     def map(  # `buffersize` came with 3.14
         self,
@@ -168,28 +168,33 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             wait: return when all workers have ended; else at once.
             cancel_futures: cancel what has not started.
         """
+        if self._runtime.is_forked_copy:
+            return
         self._runtime.shut_down(cancel=cancel_futures)
         if wait:
             self._runtime.join()
 
     def terminate_workers(self) -> None:
         """Ends the workers with SIGTERM and shuts down; what ran or waited has no result."""
-        self._runtime.shut_down(cancel=True)
-        self._runtime.end_processes(kill=False)
+        self._end_now(kill=False)
 
     def kill_workers(self) -> None:
         """Ends the workers with SIGKILL and shuts down; what ran or waited has no result."""
-        self._runtime.shut_down(cancel=True)
-        self._runtime.end_processes(kill=True)
+        self._end_now(kill=True)
+
+    def _end_now(self, *, kill: bool) -> None:
+        if not self._runtime.is_forked_copy:
+            self._runtime.shut_down(cancel=True)
+            self._runtime.end_processes(kill=kill)
 
     def __enter__(self) -> ProcessPoolExecutor:
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
     ) -> None:
         self.shutdown(wait=True)
 
@@ -221,7 +226,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
 
 
 def _abandon(runtime: Runtime) -> None:
-    runtime.shut_down(cancel=False)
+    if not runtime.is_forked_copy:
+        runtime.shut_down(cancel=False)
 
 
 def _default_workers() -> int:

@@ -86,6 +86,20 @@ def load_exception(data: bytes) -> BaseException:
     return error
 
 
+def name_of(function: object) -> str:
+    """What a user would call the function."""
+    inner = getattr(function, "func", function)
+    name = getattr(inner, "__qualname__", None) or getattr(type(inner), "__qualname__", "?")
+    return str(name)
+
+
+def note_call(
+    error: BaseException, function_name: str, index: int | None, argument_repr: str | None
+) -> None:
+    """Adds the note that names the call to an exception which did not come from a worker."""
+    _add_note(error, _note(function_name, index, argument_repr))
+
+
 def _note(function_name: str, index: int | None, argument_repr: str | None) -> str:
     if argument_repr is None:
         argument_repr = ""

@@ -56,8 +56,8 @@ def _tell_the_late() -> None:
 class Owner(Protocol):
     """Whoever made the future: knows how to decode and how to publish it."""
 
-    def decode(self, raw: Raw) -> tuple[bool, BaseException | None, Any]:
-        """`(cancelled, exception, value)` of what the slot held."""
+    def decode(self, raw: Raw, call: str | None) -> tuple[bool, BaseException | None, Any]:
+        """`(cancelled, exception, value)` of what the slot held; `call` is the function's name."""
 
     def publish_later(self, future: Future[Any], slot: Slot) -> bool:
         """Sees to it that `future` is settled when `slot` is done; False if it is done."""
@@ -72,13 +72,15 @@ class Future(_base.Future[T]):
     # Set on the instance by `from_slot`; a future made by hand has neither.
     _slot: Slot | None = None
     _owner: Owner | None = None
+    _call: str | None = None
 
     @classmethod
-    def from_slot(cls, slot: Slot, owner: Owner) -> Future[T]:
+    def from_slot(cls, slot: Slot, owner: Owner, call: str | None = None) -> Future[T]:
         """The future of what `slot` stands for."""
         future = cls.__new__(cls)
         future._slot = slot
         future._owner = owner
+        future._call = call
         return future
 
     def result(self, timeout: float | None = None) -> T:
@@ -152,7 +154,7 @@ class Future(_base.Future[T]):
             if raw is None:
                 self._wait_until_settled()
         try:
-            cancelled, error, value = state["_owner"].decode(raw)
+            cancelled, error, value = state["_owner"].decode(raw, state.get("_call"))
         except BaseException:
             # An interrupt in the middle of unpickling: the outcome is not lost.
             state["_raw"] = raw

@@ -59,17 +59,9 @@ class MainSender:
     changed.
     """
 
-    def __init__(self, *, main_is_shared: bool = False) -> None:
+    def __init__(self, shared: definitions.SharedMain | None = None) -> None:
         self._cache: dict[str, _Definition] = {}
-        self._main_is_shared = main_is_shared
-        self._frozen: dict[str, Any] | None = None
-
-    def freeze(self) -> None:
-        """Takes down what `__main__` holds now: workers forked from here on have it (the first call
-        counts).
-        """
-        if self._frozen is None:
-            self._frozen = dict(sys.modules["__main__"].__dict__)
+        self._shared = shared
 
     def dumps(self, value: object) -> bytes:
         """The message for `value`; a plain pickle when it needs nothing of `__main__`."""
@@ -90,7 +82,7 @@ class MainSender:
             if name not in namespace or name in _OWN_NAMES:
                 continue
             value = namespace[name]
-            is_shared = self._is_shared(name, value)
+            is_shared = self._shared is not None and self._shared.has(name, value)
             if is_shared and not isinstance(value, (FunctionType, type)):
                 continue
             found = self._define(name, value)
@@ -101,12 +93,6 @@ class MainSender:
                     seen.add(other)
                     waiting.append(other)
         return tuple(entries)
-
-    def _is_shared(self, name: str, value: object) -> bool:
-        """Do forked workers have it? Before the first fork they will have all."""
-        if not self._main_is_shared:
-            return False
-        return self._frozen is None or (name in self._frozen and self._frozen[name] is value)
 
     def _define(self, name: str, value: object) -> _Definition:
         known = self._cache.get(name)

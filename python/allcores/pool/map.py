@@ -126,6 +126,7 @@ class _Feed:
         self._own_function = False
         self._function: int | None = None
         self._failure: BaseException | None = None
+        self._name = codec.name_of(fn)
         self._register(fn)
 
     def _register(self, fn: Callable[..., Any]) -> None:
@@ -139,6 +140,7 @@ class _Feed:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
+            codec.note_call(error, self._name, None, None)
             self._failure = error
 
     # -- taking and submitting ----------------------------------------------------------
@@ -225,6 +227,7 @@ class _Feed:
             raise
         except BaseException as error:
             if len(items) == 1:
+                codec.note_call(error, self._name, first, codec.argument_text(items[0]))
                 return [_Chunk(first, items, None, error)]
             return self._submit_singly(first, items)
         try:
@@ -297,7 +300,7 @@ class _Feed:
     def values_of(self, chunk: _Chunk) -> tuple[list[Any], dict[int, Any]]:
         """The chunk's values and, by position, what stands for its errors."""
         if chunk.slot is None:
-            return [], {0: chunk.error}
+            return [None], {0: chunk.error}
         raw = chunk.slot.take()
         if raw is None:
             raise RuntimeError("a chunk's results were taken twice")
@@ -314,8 +317,8 @@ class _Feed:
         if tag == CANCELLED:
             from concurrent.futures import CancelledError
 
-            return [], {0: CancelledError()}
-        return [], {0: self.runtime.error_of(raw, index=chunk.first)}
+            return [None], {0: CancelledError()}
+        return [None], {0: self.runtime.error_of(raw, call=self._name, index=chunk.first)}
 
     def _values_apart(self, payload: bytes, first: int) -> tuple[list[Any], dict[int, Any]]:
         pickled, errors = codec.loads(payload)
@@ -324,7 +327,7 @@ class _Feed:
             value = None
             if position not in errors:
                 try:
-                    value = codec.load_result(data, index=first + position)
+                    value = codec.load_result(data, function=self._name, index=first + position)
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:
@@ -346,4 +349,3 @@ def _shortest(iterables: tuple[Iterable[Any], ...]) -> int | None:
             return None
         lengths.append(len(iterable))
     return min(lengths)
-

@@ -7,8 +7,6 @@ For steady things it is enough to compare identities, which takes some tens of n
 
 from __future__ import annotations
 
-import dataclasses
-import dis
 import reprlib
 import sys
 import types
@@ -20,15 +18,7 @@ from weakref import WeakKeyDictionary
 from .definitions import MAIN_NAMES
 
 _GLOBAL_OPERATIONS = frozenset(
-    dis.opmap[name]
-    for name in (
-        "LOAD_GLOBAL",
-        "STORE_GLOBAL",
-        "DELETE_GLOBAL",
-        "LOAD_NAME",
-        "LOAD_FROM_DICT_OR_GLOBALS",
-    )
-    if name in dis.opmap
+    ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 )
 _found: WeakKeyDictionary[CodeType, tuple[str, ...]] = WeakKeyDictionary()
 
@@ -42,9 +32,10 @@ def global_names(code: CodeType) -> tuple[str, ...]:
     """
     known = _found.get(code)
     if known is None:
-        names = dict.fromkeys(
-            i.argval for i in dis.get_instructions(code) if i.opcode in _GLOBAL_OPERATIONS
-        )
+        import dis
+
+        found = (each for each in dis.get_instructions(code) if each.opname in _GLOBAL_OPERATIONS)
+        names = dict.fromkeys(each.argval for each in found)
         for constant in code.co_consts:
             if isinstance(constant, CodeType):
                 names.update(dict.fromkeys(global_names(constant)))
@@ -162,8 +153,8 @@ def _watch_class(cls: type) -> Watched | None:
         for function in functions:
             if not isinstance(function, FunctionType):
                 return None
-            if function.__closure__ and function.__code__.co_filename in _DATACLASS_FILES:
-                continue  # made by `dataclasses`: closed over its own fields, and never changed
+            if _is_made_by_dataclass(function):
+                continue
             part = _watch_function(function)
             if part is None:
                 return None
@@ -191,7 +182,13 @@ _UNSEEN = frozenset(
     }
 )
 
-_DATACLASS_FILES = ("<string>", dataclasses.__file__, reprlib.__file__)
+
+def _is_made_by_dataclass(function: FunctionType) -> bool:
+    """Closed over its class's own fields, and never changed."""
+    file = function.__code__.co_filename
+    library = sys.modules.get("dataclasses")
+    known = ("<string>", reprlib.__file__, getattr(library, "__file__", None))
+    return bool(function.__closure__) and file in known
 
 
 def _has_its_name(cls: type) -> tuple[type, bool]:

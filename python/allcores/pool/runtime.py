@@ -19,12 +19,13 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from multiprocessing import process
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .._core import CANCELLED, FAILED, Pool
+from .._core import CANCELLED, FAILED, Pool, mark_forked
 from . import codec, death, tags, worker
-from .forks import owned_fds
+from .forks import generation, owned_fds
 from .functions import FunctionCache
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Runtime:
         self._watched: dict[int, Future[Any]] = {}
         self._starting = threading.Lock()
         self._notifier: threading.Thread | None = None
-        self._fd_source = owned_fds.add_source(self.pool.control_fds)
+        self._fd_source: int | None = None
+        self._forks = generation()
 
     # -- batches ------------------------------------------------------------------------
 
@@ -92,25 +94,27 @@ class Runtime:
         number: int = cached.tag
         return number
 
-    def decode(self, raw: Raw) -> tuple[bool, BaseException | None, Any]:
+    def decode(self, raw: Raw, call: str | None) -> tuple[bool, BaseException | None, Any]:
         """`(cancelled, exception, value)` of what a slot held."""
         tag, payload = raw
         if tag == tags.RESULT:
             try:
-                return False, None, codec.load_result(payload)
+                return False, None, codec.load_result(payload, function=call)
             except death.BrokenProcessPool as error:
                 return False, error, None
         if tag == CANCELLED:
             return True, None, None
-        return False, self.error_of(raw), None
+        return False, self.error_of(raw, call=call), None
 
-    def error_of(self, raw: Raw, *, index: int | None = None) -> BaseException:
+    def error_of(
+        self, raw: Raw, *, call: str | None = None, index: int | None = None
+    ) -> BaseException:
         """The exception that an outcome without a value stands for."""
         tag, payload = raw
         if tag == tags.ERROR:
             return codec.load_exception(payload)
         if tag == tags.UNDECODED:
-            return death.undecoded(codec.load_exception(payload), index)
+            return death.undecoded(codec.load_exception(payload), call, index)
         if tag == FAILED:
             kind, number, words = payload
             why = self.pool.start_failure() if kind == "start failed" else None
@@ -120,13 +124,17 @@ class Runtime:
     def broken_error(self) -> BaseException:
         """Raised by whatever is asked of a broken pool."""
         kind, number, words = self.pool.broken() or ("pool broken", -1, "")
-        return self.error_of((FAILED, ("pool broken" if kind == "worker lost" else kind, number, words)))
+        return self.error_of(
+            (FAILED, ("pool broken" if kind == "worker lost" else kind, number, words))
+        )
 
     # -- workers ------------------------------------------------------------------------
 
     def start_workers(self, wanted: int) -> None:
         """Starts so many worker processes; raises what starting one raises."""
         with self._starting:
+            if self._fd_source is None:
+                self._fd_source = owned_fds.add_source(self.pool.control_fds)
             while wanted:
                 for _ in range(wanted):
                     if not self._start_worker():
@@ -199,7 +207,7 @@ class Runtime:
             else:
                 break
         self.reap_all()
-        _runtimes.discard(self)
+        self._is_over()
 
     def _settle(self, future: Future[Any]) -> None:
         try:
@@ -246,13 +254,22 @@ class Runtime:
         self.pool.join()
         for feeder in list(self.feeder_threads):
             feeder.join()
-        owned_fds.drop_source(self._fd_source)
         notifier = self._notifier
         if notifier is None:
             self.reap_all()
-            _runtimes.discard(self)
+            self._is_over()
         elif notifier is not threading.current_thread():
             notifier.join()
+
+    def _is_over(self) -> None:
+        if self._fd_source is not None:
+            owned_fds.drop_source(self._fd_source)
+        _runtimes.discard(self)
+
+    @property
+    def is_forked_copy(self) -> bool:
+        """Whether this is the copy that a forked child has: nothing can be done with it."""
+        return self._forks != generation()
 
     def end_processes(self, *, kill: bool) -> None:
         """Signals every worker process that was started and has not ended."""
@@ -292,4 +309,15 @@ def _at_exit() -> None:
 # Before the interpreter joins its threads, like the standard executors do: callbacks and
 # non-daemon threads can still use them until then.
 threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
-owned_fds.on_child(_runtimes.clear)
+
+
+def _forget_all() -> None:
+    """In a forked child: the parent's workers are not its children, and not to be joined."""
+    mark_forked()
+    children: set[Any] = vars(process)["_children"]
+    for runtime in _runtimes:
+        children.difference_update(runtime.processes.values())
+    _runtimes.clear()
+
+
+owned_fds.on_child(_forget_all)

@@ -27,10 +27,8 @@ from typing import Any
 from . import interrupts
 from .forks import owned_fds
 
-PRELOAD = ("allcores.pool.worker", "allcores.pool.bootstrap", "cloudpickle")
-"""Modules every server imports; `cloudpickle` because it takes longer than all else and many tasks
-need it.
-"""
+PRELOAD = ("allcores.pool.worker", "allcores.pool.bootstrap")
+"""Modules every server imports."""
 
 _servers: dict[tuple[str, ...], Any] = {}
 
@@ -59,8 +57,25 @@ def server_for(preload: tuple[str, ...]) -> Any:
     server = _servers.get(preload)
     if server is None:
         server = _servers.setdefault(preload, _Server())
-        server.set_forkserver_preload([*PRELOAD, *preload])
+        names = (*PRELOAD, *(("cloudpickle",) if _needs_cloudpickle() else ()), *preload)
+        server.set_forkserver_preload(list(dict.fromkeys(names)))
     return server
+
+
+def _needs_cloudpickle() -> bool:
+    """Are workers likely to import it? It takes a server as long as everything else of ours, so one
+    that needs it not is ready sooner.
+    """
+    main = sys.modules["__main__"]
+    return (
+        "cloudpickle" in sys.modules
+        or not hasattr(main, "__file__")
+        or any(_is_class_of_main(value) for value in tuple(vars(main).values()))
+    )
+
+
+def _is_class_of_main(value: object) -> bool:
+    return isinstance(value, type) and getattr(value, "__module__", None) == "__main__"
 
 
 def environment_since(server: Any) -> dict[str, str | None]:
@@ -147,7 +162,8 @@ def _launch_with_path(path: Any, args: list[str], fds: Any) -> int:
 def spawn_popen() -> type:
     """The standard library's `Popen` for spawn, without the main module."""
     base: Any = popen_spawn_posix.Popen
-    return type("Popen", (base,), {"_launch": _rebound(base._launch, spawn=_spawn)})
+    launch = _rebound(base._launch, spawn=_spawn)
+    return type("Popen", (base,), {"_launch": launch, "duplicate_for_child": _spawn_duplicate})
 
 
 def forkserver_popen(server: Any) -> Callable[..., Any]:
@@ -158,7 +174,24 @@ def forkserver_popen(server: Any) -> Callable[..., Any]:
         "forkserver": _Namespace(forkserver, connect_to_new_process=server.connect_to_new_process),
     }
     launch = _rebound(base._launch, **names)
-    return type("Popen", (base,), {"_launch": launch})
+    duplicate = _forkserver_duplicate
+    return type("Popen", (base,), {"_launch": launch, "duplicate_for_child": duplicate})
+
+
+# The arguments may be pickled twice, by reference and then by value; a descriptor goes along once.
+
+
+def _spawn_duplicate(popen: Any, fd: int) -> int:
+    if fd not in popen._fds:
+        popen._fds.append(fd)
+    return fd
+
+
+def _forkserver_duplicate(popen: Any, fd: int) -> int:
+    if fd not in popen._fds:
+        popen._fds.append(fd)
+    index: int = popen._fds.index(fd)
+    return index
 
 
 __all__ = ["environment_since", "forkserver_popen", "server_for", "spawn_popen", "stop_servers"]

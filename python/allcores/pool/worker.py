@@ -113,13 +113,11 @@ def call(loaded: codec.LoadedFunction | bytes | None, payload: bytes) -> Answer:
     except BaseException as error:
         text = codec.argument_text(args)
         return tags.ERROR, codec.dump_exception(
-            error, function_name=name_of(function), argument_repr=text
+            error, function_name=codec.name_of(function), argument_repr=text
         )
 
 
-def chunk(
-    loaded: codec.LoadedFunction | bytes | None, payload: bytes, *, star: bool
-) -> Answer:
+def chunk(loaded: codec.LoadedFunction | bytes | None, payload: bytes, *, star: bool) -> Answer:
     """Calls the function with each item of a chunk; one failure does not stop the others."""
     if isinstance(loaded, bytes):
         return tags.UNDECODED, loaded
@@ -177,14 +175,7 @@ def failure(
     """The exception of one item of a chunk, with its note."""
     return codec.dump_exception(
         error,
-        function_name=name_of(function),
+        function_name=codec.name_of(function),
         index=first + position,
         argument_repr=codec.argument_text(items[position]),
     )
-
-
-def name_of(function: object) -> str:
-    """What a user would call the function."""
-    inner = getattr(function, "func", function)
-    name = getattr(inner, "__qualname__", None) or getattr(type(inner), "__qualname__", "?")
-    return str(name)

@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use allcores_shm::primitive::{Condvar, Mutex, MutexGuard};
 
-use super::{Answer, Next, ParentEnd, Peer, Pollable, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd};
-use crate::waker::Waker;
+use super::{
+    Answer, Next, ParentEnd, Peer, Pollable, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd,
+};
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
 use crate::payload::Body;
+use crate::waker::Waker;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Claim {

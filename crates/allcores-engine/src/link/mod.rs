@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use allcores_shm::{Bell, PoolLayout};
 
-use crate::waker::Waker;
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
 use crate::payload::Body;
+use crate::waker::Waker;
 
 pub mod local;
 pub mod shm;

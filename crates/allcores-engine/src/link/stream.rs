@@ -19,10 +19,10 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send};
 use super::{
     Answer, Next, ParentEnd, Peer, Pollable, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd,
 };
-use crate::waker::Waker;
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
 use crate::payload::Body;
+use crate::waker::Waker;
 
 const HEADER: usize = MESSAGE_WORDS * 8;
 const READ_AT_ONCE: usize = 64 * 1024;

@@ -17,7 +17,7 @@ const LINK: &str = "ALLCORES_TEST_LINK";
 const PROGRAM: &str = "ALLCORES_TEST_PROGRAM";
 
 /// The parent's end of what holds a worker in the middle of a batch.
-pub(crate) struct Gate(UnixStream);
+pub(crate) struct Gate(pub(crate) UnixStream);
 
 impl Gate {
     /// Waits until a worker holds there.
@@ -32,14 +32,6 @@ impl Gate {
     pub(crate) fn open(&mut self) {
         self.0.write_all(&[1]).expect("a worker that holds lives");
     }
-
-    /// What is left in it when the worker has gone.
-    pub(crate) fn rest(mut self) -> Vec<u8> {
-        let mut rest = Vec::new();
-        // Bytes it never read: the connection counts as reset then.
-        let _reset = self.0.read_to_end(&mut rest);
-        rest
-    }
 }
 
 /// A worker that runs.
@@ -50,7 +42,10 @@ pub(crate) enum Running {
 
 impl Running {
     /// In a thread; `number` is its name among workers.
-    pub(crate) fn thread(number: u64, attach: impl FnOnce() -> Port + Send + 'static) -> (Running, Gate) {
+    pub(crate) fn thread(
+        number: u64,
+        attach: impl FnOnce() -> Port + Send + 'static,
+    ) -> (Running, Gate) {
         let (ours, theirs) = UnixStream::pair().expect("a gate");
         let thread = std::thread::spawn(move || work(attach(), theirs, number));
         (Running::Thread(thread), Gate(ours))

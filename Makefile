@@ -1,0 +1,59 @@
+# Needs Rust, Python 3.11 or later with pip, and a C compiler; all else goes into `.venv` and `out`.
+# Another Python: `make PYTHON=python3.13 …`, after `make clean`.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check dev conformance bench loom valgrind docs wheel clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: dev  ## builds everything and runs one job on threads, on standard processes and on allcores
+	@$(VENV)/bin/python examples/gcd/demo.py
+
+test: dev  ## the whole gate: lints, types, Rust and Python tests, models, CPython's own tests
+	@$(VENV)/bin/python scripts/gate.py
+
+check: dev  ## the quick part of the gate, a minute or two
+	@$(VENV)/bin/python scripts/gate.py --quick
+
+dev: $(READY)  ## builds the extension (release) and installs the package, editable, into .venv
+	@$(MATURIN) develop --release --locked --quiet
+
+conformance: wheel  ## CPython's executor tests on every supported Python found, over both links
+	@$(VENV)/bin/python tests/conformance/run_all.py --wheel out/wheels/*.whl
+
+bench: wheel  ## every question of benchmarks/ against every peer, then the bars; a quarter of an hour
+	@$(VENV)/bin/python -m venv --clear out/bench
+	@out/bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt out/wheels/*.whl
+	@out/bench/bin/python -m benchmarks
+	@out/bench/bin/python -m benchmarks.bars
+
+loom: $(READY)  ## the protocols under the model checker
+	@$(VENV)/bin/python scripts/gate.py loom loom-slot
+
+valgrind: $(READY)  ## the two-process tests under valgrind, which must be installed
+	@$(VENV)/bin/python scripts/gate.py valgrind
+
+docs:  ## the crates' pages, in target/doc; a broken link is an error
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+wheel: $(READY)  ## one wheel for all supported versions of Python, in out/wheels
+	@rm -rf out/wheels
+	@$(MATURIN) build --release --locked --quiet --out out/wheels
+
+clean:  ## removes everything that was built or installed here
+	cargo clean
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache python/allcores/_core*.so
+	find python tests benchmarks examples scripts -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): requirements-dev.txt
+	@command -v cargo >/dev/null || { echo "cargo is not on the path: install Rust, see https://rustup.rs"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=python3.13 …")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
