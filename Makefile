@@ -39,8 +39,8 @@ loom: $(READY)  ## the protocols under the model checker
 valgrind: $(READY)  ## the two-process tests under valgrind, which must be installed
 	@$(VENV)/bin/python scripts/gate.py valgrind
 
-docs:  ## the crates' pages, in target/doc; a broken link is an error
-	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+docs: $(READY)  ## the crates' pages, in target/doc; a broken link is an error
+	@$(VENV)/bin/python scripts/gate.py rustdoc
 
 wheel: $(READY)  ## one wheel for all supported versions of Python, in out/wheels
 	@rm -rf out/wheels

@@ -110,8 +110,8 @@ def python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def lint(name: str, kind: str, command: list[str], pattern: str) -> Stage:
-    return Stage(name, kind, command, things(pattern), has_tests=False, is_quick=True)
+def lint(name: str, kind: str, command: list[str], pattern: str, **environment: str) -> Stage:
+    return Stage(name, kind, command, things(pattern), environment, has_tests=False, is_quick=True)
 
 
 def loom(name: str, crate: str, test: str) -> Stage:
@@ -135,6 +135,12 @@ STAGES = [
         ["cargo", "clippy", "--workspace", "--all-targets", "--locked",
          "--message-format=json-render-diagnostics", "--", "-D", "warnings"],
         r'^\{"reason":"compiler-artifact","package_id":"path\+file:',
+    ),
+    lint(
+        "rustdoc", "build of the crates' pages",
+        ["cargo", "doc", "--workspace", "--no-deps", "--document-private-items", "--locked"],
+        r"^ +Generated ",
+        RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links",
     ),
     lint(
         "ruff-check", "Python files linted",

@@ -2,8 +2,8 @@
 //!
 //! The story of a batch: [`Pool::submit`] gives it to the pure
 //! [`Scheduler`](scheduler::Scheduler), whose actions the pool carries out over one
-//! [link](link) per worker. In the worker a [`Port`] takes it, runs it and replies. The
-//! [collector](collector) thread drains the replies, tells the scheduler, refills the
+//! [link] per worker. In the worker a [`Port`] takes it, runs it and replies. The
+//! [collector] thread drains the replies, tells the scheduler, refills the
 //! worker and completes the batch's [`Slot`], which wakes whoever waits for it.
 //!
 //! Payloads are bytes without meaning here; what a `tag` says about them is agreed

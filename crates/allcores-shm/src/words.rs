@@ -1,7 +1,7 @@
 //! A range of atomic words, wherever they live.
 //!
 //! Rings, bells and claim cells are written against `&[AtomicU64]` and know nothing of mappings. In a
-//! process the words lie in a [`Segment`](crate::Segment); under the model checker, and in tests of one
+//! process the words lie in a [`Segment`]; under the model checker, and in tests of one
 //! process, on the heap. A handle keeps its memory alive, so an end of a ring is `'static` and can move
 //! to a thread.
 

@@ -39,6 +39,7 @@ class _Server(forkserver.ForkServer):
     environment: dict[str, str]
 
     def ensure_running(self) -> None:
+        self._leave_if_unreachable()
         before = self._pid()
         environment = dict(os.environ)
         resource_tracker.ensure_running()  # it unblocks interrupts when it starts
@@ -47,6 +48,21 @@ class _Server(forkserver.ForkServer):
         if self._pid() != before:
             self.environment = environment
             owned_fds.add(vars(self)["_forkserver_alive_fd"])
+
+    def _leave_if_unreachable(self) -> None:
+        """Lets go of a server whose socket has gone with `multiprocessing`'s folder.
+
+        `multiprocessing.util` may be told to run its finalizers long before the process ends; its
+        own server is stopped along with it then.
+        """
+        state = vars(self)
+        address, pid = state.get("_forkserver_address"), self._pid()
+        if pid is None or not isinstance(address, str) or os.path.exists(address):
+            return
+        owned_fds.discard(state["_forkserver_alive_fd"])
+        os.close(state["_forkserver_alive_fd"])  # tells it to end
+        os.waitpid(pid, 0)
+        state.update(_forkserver_alive_fd=None, _forkserver_pid=None, _forkserver_address=None)
 
     def _pid(self) -> int | None:
         return vars(self).get("_forkserver_pid")
