@@ -39,11 +39,13 @@ class Pool:
         *,
         max_tasks_per_worker: int | None = None,
         replace_lost: bool = False,
-        start_all_at_once: bool = False,
         stream: bool = False,
     ) -> Pool: ...
     def submit(self, function: int | None, tag: int, count: int, payload: bytes) -> Slot:
         """Gives a batch to the pool; `RuntimeError` when it is shut down or broken."""
+
+    def start_all_at_once(self) -> None:
+        """Has all workers started with the first batch instead of one by one."""
 
     def check_open(self) -> None:
         """Raises what `submit` would raise."""

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 import pytest
+
 from allcores.errors import RemoteError, RemoteTraceback, TransportError, transport_error
 from allcores.pool.codec import (
     Encoder,

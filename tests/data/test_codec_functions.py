@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support import scripts
+
 from allcores.pool.codec import Encoder, load_function
 from allcores.pool.functions import FunctionCache
-from support import scripts
 
 
 class Calls:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from allcores.pool import forks, servers
-from allcores.pool.start import Launcher
 from data.start_double import Worker, serve
 from support import scripts
+
+from allcores.pool import forks, servers
+from allcores.pool.start import Launcher
 
 METHODS = (None, "fork", "forkserver", "spawn")
 CLEAN = (None, "forkserver", "spawn")
@@ -455,12 +456,12 @@ def test_bare_fork_closes_our_descriptors_and_counts() -> None:
 
 
 def test_server_that_was_killed_is_started_again() -> None:
-    launcher = Launcher()
-    launcher.warm()
+    context = multiprocessing.get_context("forkserver")
+    Launcher(context).warm()
     server = vars(servers.server_for(()))
     os.kill(server["_forkserver_pid"], signal.SIGKILL)
     os.waitid(os.P_PID, server["_forkserver_pid"], os.WEXITED | os.WNOWAIT)
-    with Worker() as worker:
+    with Worker(context) as worker:
         assert worker(abs, -1) == 1
 
 
@@ -471,3 +472,29 @@ def test_death_shows_in_the_exit_code() -> None:
         worker.process.join()
         assert worker.process.exitcode == 7
     assert forks.generation() == 0
+
+
+def test_default_is_fork_while_nobody_else_runs_in_this_process() -> None:
+    # The test runner itself may have threads; a program of its own has none.
+    passes(
+        """
+        import threading
+        from allcores.pool.start import Launcher
+
+        def settled(**options):
+            launcher = Launcher(**options)
+            launcher.settle()
+            return launcher.start_method
+
+        assert settled() == "fork"
+        assert settled(may_fork=False) == "forkserver"
+        stop = threading.Event()
+        other = threading.Thread(target=stop.wait)
+        other.start()
+        assert settled() == "forkserver"
+        stop.set()
+        other.join()
+        assert settled() == "fork"
+        print("passed")
+        """
+    )

@@ -112,6 +112,11 @@ impl Pool {
         slot
     }
 
+    /// Has all workers started with the first batch instead of one by one.
+    pub fn start_all_at_once(&self) {
+        self.shared.lock().scheduler.start_all_at_once();
+    }
+
     /// Whether the pool takes batches.
     pub fn check_open(&self) -> Result<(), SubmitError> {
         self.shared.lock().check_open()

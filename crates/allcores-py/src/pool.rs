@@ -30,19 +30,18 @@ pub(crate) struct Pool {
 impl Pool {
     #[new]
     #[pyo3(signature = (max_workers, *, max_tasks_per_worker = None, replace_lost = false,
-                        start_all_at_once = false, stream = false))]
+                        stream = false))]
     fn new(
         max_workers: usize,
         max_tasks_per_worker: Option<u32>,
         replace_lost: bool,
-        start_all_at_once: bool,
         stream: bool,
     ) -> PyResult<Pool> {
         let scheduler = Config {
             max_workers,
             max_tasks_per_worker,
             on_worker_lost: if replace_lost { OnLost::Replace } else { OnLost::Break },
-            start: if start_all_at_once { StartPolicy::AllAtOnce } else { StartPolicy::OnDemand },
+            start: StartPolicy::OnDemand,
             take_back: !stream,
             // Without take-back a task could wait for one that waits behind it.
             max_prefetch: if stream { 1 } else { MAX_PREFETCH },
@@ -71,6 +70,12 @@ impl Pool {
         let slot = pool.submit(function.map(FnId), tag, count, payload);
         let slot = slot.map_err(|error| submit_error(&error))?;
         Ok(Slot::new(slot, Arc::clone(pool)))
+    }
+
+    /// Has all workers started with the first batch instead of one by one.
+    fn start_all_at_once(&self) -> PyResult<()> {
+        self.inner.get()?.start_all_at_once();
+        Ok(())
     }
 
     /// Raises what `submit` would raise.

@@ -5,8 +5,9 @@ to the engine (`runtime`), which hands them to a worker process; the `Future` de
 answer when somebody asks for it. The signature, the semantics and the exceptions are those
 of `concurrent.futures.ProcessPoolExecutor`; what is different by intent:
 
-* workers start from a clean fork server unless `mp_context` says otherwise, the script's
-  body never runs in them, and what `__main__` defines travels by value;
+* unless `mp_context` says otherwise, workers are forked while the process has a single thread,
+  and come from a clean fork server else; the script's body never runs in them, and what
+  `__main__` defines travels by value;
 * a task whose arguments or result can't be unpickled fails alone: the pool lives on;
 * arguments are pickled when the task is submitted: a task sees them as they were then;
 * `map` without `chunksize` chooses chunks by measured durations, and takes items from
@@ -28,7 +29,7 @@ from ..settings import Settings
 from . import codec, tags
 from .future import Future
 from .map import start_map
-from .runtime import Runtime, is_exiting, remember
+from .runtime import Runtime, is_exiting
 from .start import Launcher
 
 P = ParamSpec("P")
@@ -47,7 +48,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
 
     Args:
         max_workers: how many worker processes at most; None: as many as there are cores.
-        mp_context: the multiprocessing context that starts them; None: a clean fork server.
+        mp_context: the multiprocessing context that starts them; None: fork if that is safe, which
+            is while the process has a single thread, else a clean fork server.
         initializer: called once in each worker before its first task.
         initargs: its arguments; multiprocessing locks and queues may be among them.
         max_tasks_per_child: a worker is replaced after so many tasks; None: never.
@@ -77,7 +79,12 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             raise TypeError("initializer must be a callable")
         _check_max_tasks(max_tasks_per_child, mp_context)
         self._max_workers = max_workers
-        launcher = Launcher(mp_context, initializer=initializer, initargs=tuple(initargs))
+        launcher = Launcher(
+            mp_context,
+            initializer=initializer,
+            initargs=tuple(initargs),
+            may_fork=max_tasks_per_child is None,
+        )
         self._mp_context = launcher.context
         self._runtime = Runtime(
             launcher,
@@ -85,7 +92,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             max_tasks=max_tasks_per_child,
             stream=Settings.from_environment().link == "stream",
         )
-        self._warm = False
+        # Whatever is slow about the first worker goes on while the caller prepares its work.
+        launcher.warm()
         self._finalizer = weakref.finalize(self, _abandon, self._runtime)
         self._finalizer.atexit = False
 
@@ -99,6 +107,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             BrokenProcessPool: after a worker died.
         """
         runtime = self._runtime
+        if not runtime.is_begun:
+            self._begin()
         try:
             function = runtime.function_id(fn)
             call = (args, kwargs) if function is not None else (fn, args, kwargs)
@@ -111,8 +121,6 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             failed: Future[T] = Future()
             failed.set_exception(error)
             return failed
-        if not self._warm:
-            self._first_use()
         try:
             slot = runtime.submit(function, tags.CALL, 1, payload)
         except RuntimeError:
@@ -148,8 +156,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
         self._check_open()
-        if not self._warm:
-            self._first_use()
+        if not self._runtime.is_begun:
+            self._begin()
         size = None if chunksize is _MEASURED else chunksize
         return start_map(
             self._runtime,
@@ -210,11 +218,10 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         processes = list(self._runtime.processes.values())
         return {process.pid: process for process in processes if process.pid is not None}
 
-    def _first_use(self) -> None:
-        self._warm = True
+    def _begin(self) -> None:
         if is_exiting():
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
-        remember(self._runtime)
+        self._runtime.begin()
 
     def _check_open(self) -> None:
         """Raises what submitting now would raise."""

@@ -57,10 +57,10 @@ class Runtime:
         self.pool = Pool(
             max_workers,
             max_tasks_per_worker=max_tasks,
-            start_all_at_once=launcher.start_method == "fork",
             stream=stream,
         )
         self.functions = FunctionCache(launcher.encoder)
+        self.is_begun = False
         self.processes: dict[int, BaseProcess] = {}
         self.feeds: set[Feed] = set()
         self.feeder_threads: set[threading.Thread] = set()
@@ -70,6 +70,17 @@ class Runtime:
         self._notifier: threading.Thread | None = None
         self._fd_source: int | None = None
         self._forks = generation()
+
+    def begin(self) -> None:
+        """To be called when the executor is first used."""
+        with self._starting:
+            if not self.is_begun:
+                self.launcher.settle()
+                if self.launcher.start_method == "fork":
+                    self.pool.start_all_at_once()
+                self.functions = FunctionCache(self.launcher.encoder)
+                _runtimes.add(self)
+                self.is_begun = True
 
     # -- batches ------------------------------------------------------------------------
 
@@ -289,11 +300,6 @@ _exiting = False
 def is_exiting() -> bool:
     """Whether the interpreter is on its way out and takes no more work."""
     return _exiting
-
-
-def remember(runtime: Runtime) -> None:
-    """Has interpreter exit wait for `runtime`."""
-    _runtimes.add(runtime)
 
 
 def _at_exit() -> None:

@@ -5,8 +5,8 @@ What is added to the standard library's way:
 * The script's body never runs in a worker. For spawn and forkserver, `Popen._launch` of the
   standard library is run with a namespace in which `spawn.get_preparation_data` leaves the main
   module out; nothing of the library is changed.
-* The default is a fork server of our own: without the user's `__main__`, with our worker preloaded.
-  It is started in the background by `warm`, so that it is ready when the first task comes.
+* The default is fork while this process has a single thread, else a fork server of our own:
+  without the user's `__main__`, with our worker preloaded; `warm` starts it in the background.
 * A descriptor (the control socket) goes along, by the means of each start method; under fork all
   other descriptors of ours are closed in the child (`forks`).
 * Initializer and arguments are pickled while the process is being started, when locks and queues
@@ -19,6 +19,7 @@ would.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 from collections.abc import Callable
 from multiprocessing import context as contexts
@@ -40,8 +41,11 @@ class Launcher:
     """Starts the workers of one executor.
 
     `context` is what the caller passed as `mp_context`; None chooses: what the user has set by
-    `multiprocessing.set_start_method`, else the fork server of our own, or fork where the
-    initializer's arguments can only be inherited (locks of a fork context).
+    `multiprocessing.set_start_method`, else fork if this process has a single thread when the
+    executor is first used (then nobody can hold a lock that the child would wait for, and the
+    first worker is there after 6 ms), else the fork server of our own (some 80 ms). Arguments of
+    an initializer that can only be inherited (locks of a fork context) are inherited.
+    `may_fork=False` is for executors that start workers again and again.
     """
 
     def __init__(
@@ -50,14 +54,26 @@ class Launcher:
         *,
         initializer: Initializer | None = None,
         initargs: tuple[Any, ...] = (),
+        may_fork: bool = True,
     ) -> None:
         self._is_default = context is None
         self._plain = False
         self.initializer = initializer
         self.initargs = initargs
-        chosen = _chosen_default(initargs) if context is None else context
-        self.context: BaseContext = _concrete(chosen)
+        chosen = context if context is not None else _named_default(initargs)
+        self._undecided = chosen is None and may_fork and "fork" in _METHODS
+        self.context: BaseContext = _concrete(chosen or _safe_default())
         self._adopt_context()
+
+    def settle(self) -> None:
+        """Decides what was left open; to be called when the executor is first used, before
+        anything is encoded for its workers.
+        """
+        if self._undecided:
+            self._undecided = False
+            if _is_single_threaded():
+                self.context = multiprocessing.get_context("fork")
+                self._adopt_context()
 
     def _adopt_context(self) -> None:
         self.start_method: str = _method_of(self.context)
@@ -66,6 +82,8 @@ class Launcher:
 
     def warm(self) -> None:
         """Starts what can be started before the first worker; returns within milliseconds."""
+        if self._undecided and _is_single_threaded():
+            return
         if self.start_method == "forkserver" and not self._plain:
             self._server().ensure_running()
 
@@ -152,9 +170,25 @@ class Launcher:
         return environment_since(self._server())
 
 
-def _chosen_default(initargs: tuple[Any, ...]) -> BaseContext:
-    """The context for an executor whose user named none."""
-    methods = multiprocessing.get_all_start_methods()
+_METHODS = multiprocessing.get_all_start_methods()
+
+
+def _is_single_threaded() -> bool:
+    """Whether a fork of this process is safe: no thread but this one, Python's or others'."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        # Not Linux. System libraries elsewhere have threads of their own.
+        return False
+
+
+def _safe_default() -> BaseContext:
+    return multiprocessing.get_context("forkserver" if "forkserver" in _METHODS else _METHODS[0])
+
+
+def _named_default(initargs: tuple[Any, ...]) -> BaseContext | None:
+    """The context that somebody has asked for, if not by `mp_context`; None: nobody has."""
+    methods = _METHODS
     wanted = Settings.from_environment().start_method
     if wanted in methods:
         return multiprocessing.get_context(wanted)
@@ -165,7 +199,7 @@ def _chosen_default(initargs: tuple[Any, ...]) -> BaseContext:
         )  # set by the user: nobody else sets another than the default
     if "fork" in methods and _holds_fork_locks(initargs):
         return multiprocessing.get_context("fork")
-    return multiprocessing.get_context("forkserver" if "forkserver" in methods else methods[0])
+    return None
 
 
 def _holds_fork_locks(root: object, limit: int = 500) -> bool:

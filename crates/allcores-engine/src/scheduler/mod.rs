@@ -156,6 +156,11 @@ impl Scheduler {
         }
     }
 
+    /// From now on all workers are started with the first batch.
+    pub fn start_all_at_once(&mut self) {
+        self.config.start = StartPolicy::AllAtOnce;
+    }
+
     /// A batch, with an id never used before.
     pub fn on_submit(&mut self, batch: Batch, out: &mut Vec<Action>) {
         self.totals.submitted += 1;
