@@ -42,7 +42,8 @@ impl Port {
     #[new]
     fn new(control: i32, stream: bool) -> PyResult<Port> {
         let kind = if stream { LinkKind::Stream } else { LinkKind::Shm };
-        let control = duplicate(control).map_err(|error| engine_error(&EngineError::from(error)))?;
+        let control =
+            duplicate(control).map_err(|error| engine_error(&EngineError::from(error)))?;
         let port = EnginePort::attach(kind, control).map_err(|error| engine_error(&error))?;
         Ok(Port { inner: AtHome::new(Mutex::new(port)) })
     }

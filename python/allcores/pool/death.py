@@ -54,9 +54,7 @@ def fate(process: BaseProcess | None) -> str:
     return f"worker `{process.pid}` was ended by `{name}`"
 
 
-def undecoded(
-    original: BaseException, call: str | None, index: int | None
-) -> BrokenProcessPool:
+def undecoded(original: BaseException, call: str | None, index: int | None) -> BrokenProcessPool:
     """The exception for a task whose arguments or function could not be unpickled."""
     error = transport_error(original, what="the task", function=call, index=index)
     error.__cause__ = original

@@ -19,7 +19,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from multiprocessing import process
+from multiprocessing import process as multiprocessing_process
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -320,7 +320,7 @@ threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
 def _forget_all() -> None:
     """In a forked child: the parent's workers are not its children, and not to be joined."""
     mark_forked()
-    children: set[Any] = vars(process)["_children"]
+    children: set[Any] = vars(multiprocessing_process)["_children"]
     for runtime in _runtimes:
         children.difference_update(runtime.processes.values())
     _runtimes.clear()
