@@ -88,13 +88,6 @@ def test_plain_values_travel_both_ways(dumps: Callable[[object], bytes], value: 
     assert loads(dumps(value)) == value
 
 
-def test_parts_join_to_the_whole_and_hand_large_buffers_through() -> None:
-    large = b"z" * 300_000
-    parts = Encoder().dumps_parts([large, 1])
-    assert loads(b"".join(parts)) == [large, 1]
-    assert any(part is large for part in parts)
-
-
 def test_main_module_is_searched_in_frames_beyond_the_first() -> None:
     filling = [str(number) for number in range(50_000)]
     value = [filling, "__main__"]

@@ -59,24 +59,15 @@ class Encoder:
 
     def dumps(self, value: object) -> bytes:
         """The bytes from which `loads` in a worker makes `value`."""
-        chunks = self.dumps_parts(value)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def dumps_parts(self, value: object) -> list[bytes]:
-        """The same in pieces, not yet joined: large buffers are the user's own objects, not
-        copies.
-        """
+        # The common case spelled out: a call costs as much as the search.
         try:
             chunks = write(value)
         except REFUSALS:
-            return [second_try(self.sender.dumps, value)]
-        # the common case spelled out: a call costs as much as the search
+            return second_try(self.sender.dumps, value)
         if len(chunks) == 1:
-            if MAIN_MARK in chunks[0]:
-                return [self.sender.dumps(value)]
-        elif mentions_main(chunks):
-            return [self.sender.dumps(value)]
-        return chunks
+            chunk = chunks[0]
+            return self.sender.dumps(value) if MAIN_MARK in chunk else chunk
+        return self.sender.dumps(value) if mentions_main(chunks) else b"".join(chunks)
 
 
 class LoadedFunction:

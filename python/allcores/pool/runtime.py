@@ -97,8 +97,10 @@ class Runtime:
         cached = self.functions.lookup(function)
         if cached is None:
             return None
-        if cached.tag is None:
-            cached.tag = self.pool.register(cached.payload)
+        if cached.tag is not None:
+            known: int = cached.tag
+            return known
+        cached.tag = self.pool.register(cached.payload)
         for dropped in self.functions.take_dropped():
             if dropped.tag is not None:
                 self.pool.forget(dropped.tag)
