@@ -88,6 +88,25 @@ def test_plain_values_travel_both_ways(dumps: Callable[[object], bytes], value: 
     assert loads(dumps(value)) == value
 
 
+class Array:
+    """Pickles like an array: its data is a buffer, not bytes."""
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self.data = bytearray(data)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return Array, (pickle.PickleBuffer(self.data),)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 3_000_000])
+@pytest.mark.parametrize("dumps", [Encoder().dumps, dumps_result])
+def test_buffers_of_any_size_travel_both_ways(
+    dumps: Callable[[object], bytes], size: int
+) -> None:
+    arrays = [Array(b"x" * size), Array(b"_main__" * 20_000)]
+    assert [each.data for each in loads(dumps(arrays))] == [each.data for each in arrays]
+
+
 def test_main_module_is_searched_in_frames_beyond_the_first() -> None:
     filling = [str(number) for number in range(50_000)]
     value = [filling, "__main__"]

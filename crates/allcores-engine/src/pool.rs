@@ -77,6 +77,12 @@ impl Shared {
     }
 }
 
+/// A worker holds at most so many unfinished batches. Its link has a claim cell for each, and
+/// ring slots for these, the functions they name and some forgotten ones.
+pub const MOST_UNFINISHED: u32 = 48;
+
+const _: () = assert!((MOST_UNFINISHED as usize) < allcores_shm::CLAIM_CELLS);
+
 /// A pool of workers. Dropping it lets what was submitted finish.
 pub struct Pool {
     shared: Arc<Shared>,
@@ -84,7 +90,9 @@ pub struct Pool {
 
 impl Pool {
     /// A pool without workers yet.
-    pub fn new(config: PoolConfig) -> Result<Pool, EngineError> {
+    pub fn new(mut config: PoolConfig) -> Result<Pool, EngineError> {
+        let prefetch = &mut config.scheduler.max_prefetch;
+        *prefetch = (*prefetch).min(MOST_UNFINISHED);
         let shared = Shared {
             core: Mutex::new(Core::new(config.scheduler)),
             ears: Mutex::new(Ears::default()),

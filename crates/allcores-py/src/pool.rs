@@ -4,6 +4,7 @@ use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
 use allcores_engine::scheduler::{Config, OnLost, StartPolicy};
+use allcores_engine::pool::MOST_UNFINISHED;
 use allcores_engine::supervisor::Force;
 use allcores_engine::{FnId, LinkKind, Notice, Payload, Pool as EnginePool, PoolConfig, WorkerId};
 use pyo3::prelude::*;
@@ -16,9 +17,6 @@ use crate::slot::{Slot, timeout, wait_in_slices};
 
 /// From this size on a payload is kept alive instead of copied.
 const KEEP: usize = 16 * 1024;
-
-/// A worker holds at most so many unfinished batches; its link has cells for more.
-const MAX_PREFETCH: u32 = 48;
 
 /// The engine's pool.
 #[pyclass(frozen, module = "allcores._core")]
@@ -44,7 +42,7 @@ impl Pool {
             start: StartPolicy::OnDemand,
             take_back: !stream,
             // Without take-back a task could wait for one that waits behind it.
-            max_prefetch: if stream { 1 } else { MAX_PREFETCH },
+            max_prefetch: if stream { 1 } else { MOST_UNFINISHED },
         };
         let link = if stream { LinkKind::Stream } else { LinkKind::Shm };
         let pool = EnginePool::new(PoolConfig { scheduler, link });

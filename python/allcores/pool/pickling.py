@@ -64,7 +64,10 @@ def write(value: object) -> list[bytes]:
 
 
 def mentions_main(chunks: list[bytes]) -> bool:
+    """Whether a frame of the pickle names the main module; raw buffers in between are not read."""
     for chunk in chunks:
+        if type(chunk) is not bytes:
+            continue  # a buffer of the user's (an array's data, say), handed through as it is
         if (len(chunk) < _LARGE or chunk[0] in _FRAME_STARTS) and MAIN_MARK in chunk:
             return True
     return False
