@@ -277,6 +277,8 @@ class Runtime:
     def _is_over(self) -> None:
         if self._fd_source is not None:
             owned_fds.drop_source(self._fd_source)
+        # Locks and queues among them have names to give back, whoever keeps the executor.
+        self.launcher.release()
         _runtimes.discard(self)
 
     @property

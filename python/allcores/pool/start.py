@@ -80,6 +80,11 @@ class Launcher:
         self._plain = not _has_stdlib_start(self.context)
         self.encoder = Encoder(main_is_shared=self.start_method == "fork" and not self._plain)
 
+    def release(self) -> None:
+        """Lets go of the initializer and its arguments: no worker will be started any more."""
+        self.initializer = None
+        self.initargs = ()
+
     def warm(self) -> None:
         """Starts what can be started before the first worker; returns within milliseconds."""
         if self._undecided and _is_single_threaded():
