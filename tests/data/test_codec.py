@@ -100,9 +100,7 @@ class Array:
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 3_000_000])
 @pytest.mark.parametrize("dumps", [Encoder().dumps, dumps_result])
-def test_buffers_of_any_size_travel_both_ways(
-    dumps: Callable[[object], bytes], size: int
-) -> None:
+def test_buffers_of_any_size_travel_both_ways(dumps: Callable[[object], bytes], size: int) -> None:
     arrays = [Array(b"x" * size), Array(b"_main__" * 20_000)]
     assert [each.data for each in loads(dumps(arrays))] == [each.data for each in arrays]
 

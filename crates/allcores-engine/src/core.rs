@@ -47,6 +47,8 @@ struct WorkerLink {
     sender: Box<dyn Sender>,
     functions: HashSet<FnId>,
     pid: Option<u32>,
+    /// It has said that it could not get ready.
+    start_failed: bool,
     touched: bool,
 }
 
@@ -203,8 +205,13 @@ impl Core {
     /// `None`: the worker is not wanted any more.
     pub(crate) fn add_worker(&mut self, end: ParentEnd) -> Option<WorkerId> {
         let worker = self.scheduler.on_worker_starting()?;
-        let link =
-            WorkerLink { sender: end.sender, functions: HashSet::new(), pid: None, touched: false };
+        let link = WorkerLink {
+            sender: end.sender,
+            functions: HashSet::new(),
+            pid: None,
+            start_failed: false,
+            touched: false,
+        };
         self.links.insert(worker, link);
         self.newcomers.push((worker, end.receiver));
         Some(worker)
@@ -258,8 +265,12 @@ impl Core {
                 self.scheduler.on_skipped(worker, batch, instance, &mut self.actions);
             }
             Answer::StartFailed { body } => {
+                // The pool breaks when the worker has gone, so that it may end in peace: what it
+                // has logged about the failure is still on its way.
                 self.start_failure.get_or_insert_with(|| body.to_vec());
-                self.scheduler.on_worker_start_failed(worker, &mut self.actions);
+                if let Some(link) = self.links.get_mut(&worker) {
+                    link.start_failed = true;
+                }
             }
         }
         self.carry_out(fx);
@@ -284,6 +295,9 @@ impl Core {
         // First: what has not started by now never will, even if the process lives on.
         link.sender.close();
         let started = link.sender.started();
+        if link.start_failed {
+            self.scheduler.on_worker_start_failed(worker, &mut self.actions);
+        }
         self.scheduler.on_worker_lost(worker, &started, &mut self.actions);
         fx.notices.push(Notice::WorkerGone(worker));
         self.carry_out(fx);

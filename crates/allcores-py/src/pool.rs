@@ -3,8 +3,8 @@
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
-use allcores_engine::scheduler::{Config, OnLost, StartPolicy};
 use allcores_engine::pool::MOST_UNFINISHED;
+use allcores_engine::scheduler::{Config, OnLost, StartPolicy};
 use allcores_engine::supervisor::Force;
 use allcores_engine::{FnId, LinkKind, Notice, Payload, Pool as EnginePool, PoolConfig, WorkerId};
 use pyo3::prelude::*;

@@ -31,6 +31,8 @@ _PLAIN = frozenset({int, float, str, bytes, bool, complex, type(None)})
 
 Answer = tuple[int, bytes]
 
+_failed: list[Port] = []
+
 
 def main(handle: bootstrap.Handle, spec: bootstrap.Spec, stream: bool) -> None:
     """Runs a worker until its parent says stop, or is gone."""
@@ -58,6 +60,8 @@ def initialize(port: Port, spec: bootstrap.Spec) -> bool:
         logger = logging.getLogger("concurrent.futures")
         logger.critical("Exception in initializer:", exc_info=True)
         port.start_failed(traceback.format_exc().encode("utf-8", "backslashreplace"))
+        # Its end tells the parent that this process is through with exiting, logs included.
+        _failed.append(port)
         return False
     return True
 
