@@ -253,13 +253,16 @@ fn new_pair() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None)
 }
 
+/// How a [`Socket`] is written to, by whoever uses its descriptor directly: without waiting, and without a
+/// signal when the peer has gone.
 #[cfg(not(target_vendor = "apple"))]
-fn send_flags() -> SendFlags {
+pub fn send_flags() -> SendFlags {
     SendFlags::DONTWAIT | SendFlags::NOSIGNAL
 }
 
+/// How a [`Socket`] is written to, by whoever uses its descriptor directly: without waiting.
 #[cfg(target_vendor = "apple")]
-fn send_flags() -> SendFlags {
+pub fn send_flags() -> SendFlags {
     // `from_fd` has turned SIGPIPE off for the socket.
     SendFlags::DONTWAIT
 }

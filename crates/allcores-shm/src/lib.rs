@@ -88,7 +88,7 @@ pub use words::Words;
 #[cfg(not(loom))]
 pub use arena::{Arena, Block};
 #[cfg(not(loom))]
-pub use control::{Control, Socket};
+pub use control::{Control, Socket, send_flags};
 #[cfg(not(loom))]
 pub use foreign::duplicate;
 #[cfg(not(loom))]

@@ -11,10 +11,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use allcores_shm::{BlockRef, MESSAGE_WORDS, Message, Payload, ShmError, Socket};
+use allcores_shm::{BlockRef, MESSAGE_WORDS, Message, Payload, ShmError, Socket, send_flags};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send};
+use rustix::net::{RecvFlags, Shutdown, recv, send};
 
 use super::{
     Answer, Next, ParentEnd, Peer, Pollable, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd,
@@ -141,7 +141,7 @@ impl StreamSender {
     fn write_some(&mut self) -> Result<(), EngineError> {
         while !self.unwritten.is_empty() {
             let (bytes, _) = self.unwritten.as_slices();
-            match send(&*self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            match send(&*self.socket, bytes, send_flags()) {
                 Ok(written) => drop(self.unwritten.drain(..written)),
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
@@ -281,7 +281,7 @@ impl Worker {
 
     fn write(&self, mut bytes: &[u8]) -> Result<(), EngineError> {
         while !bytes.is_empty() {
-            match send(&self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            match send(&self.socket, bytes, send_flags()) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(Errno::AGAIN) => self.wait_for(PollFlags::OUT)?,
                 Err(Errno::INTR) => {}
