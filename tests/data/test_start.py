@@ -461,8 +461,15 @@ def test_server_that_was_killed_is_started_again() -> None:
     server = vars(servers.server_for(()))
     os.kill(server["_forkserver_pid"], signal.SIGKILL)
     os.waitid(os.P_PID, server["_forkserver_pid"], os.WEXITED | os.WNOWAIT)
+    former = server["_forkserver_alive_fd"]
+    # So that the new server's descriptor has another number, and the old one can be somebody's.
+    spare = os.dup(former)
     with Worker(context) as worker:
         assert worker(abs, -1) == 1
+    os.close(spare)
+    owned = forks.owned_fds._fds
+    assert server["_forkserver_alive_fd"] in owned
+    assert former == server["_forkserver_alive_fd"] or former not in owned
 
 
 def test_death_shows_in_the_exit_code() -> None:

@@ -40,13 +40,16 @@ class _Server(forkserver.ForkServer):
 
     def ensure_running(self) -> None:
         self._leave_if_unreachable()
-        before = self._pid()
+        before, former = self._pid(), vars(self).get("_forkserver_alive_fd")
         environment = dict(os.environ)
         resource_tracker.ensure_running()  # it unblocks interrupts when it starts
         with interrupts.blocked():
             _ensure_running()(self)
         if self._pid() != before:
             self.environment = environment
+            if former is not None:
+                # Closed by now, and its number may be anybody's.
+                owned_fds.discard(former)
             owned_fds.add(vars(self)["_forkserver_alive_fd"])
 
     def _leave_if_unreachable(self) -> None:
