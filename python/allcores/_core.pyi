@@ -5,7 +5,7 @@ raises `RuntimeError`. Seconds may be below zero (at once) or None (for ever).
 """
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal, final
+from typing import Any, Final, Literal, Self, final
 
 __all__ = [
     "CANCELLED",
@@ -16,6 +16,7 @@ __all__ = [
     "Pool",
     "Port",
     "Slot",
+    "Unroll",
     "Walk",
     "mark_forked",
 ]
@@ -221,3 +222,15 @@ class Walk(Iterator[Any]):
     @property
     def is_over(self) -> bool:
         """Whether there are no more items."""
+
+class Unroll:
+    """An iterator over the items of one list after another; subclasses say which.
+
+    No reference is kept to an item that was handed out.
+    """
+
+    def __new__(cls) -> Self: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def refill(self) -> list[Any] | None:
+        """The next items, the last one first; None at the end. Subclasses say which."""

@@ -36,6 +36,10 @@ DIFFERENCES = {
         "a pool used in a child that the user forked raises; the standard pool's threads are gone "
         "there, and its future never ends"
     ),
+    "more keywords": (
+        "keywords whose defaults are the standard behaviour: `on_worker_death`, "
+        "`return_exceptions`, `shutdown(timeout=)` and others"
+    ),
     "buffersize everywhere": "`map(buffersize=)` works everywhere; there it does from 3.14 on",
     "kill and terminate everywhere": (
         "`terminate_workers` and `kill_workers` exist everywhere; there they do from 3.14 on"

@@ -12,6 +12,7 @@ mod home;
 mod pool;
 mod port;
 mod slot;
+mod unroll;
 
 /// The engine of allcores.
 #[pymodule]
@@ -24,6 +25,8 @@ mod _core {
     use super::port::{Port, Walk};
     #[pymodule_export]
     use super::slot::Slot;
+    #[pymodule_export]
+    use super::unroll::Unroll;
 
     #[pymodule_export]
     const FAILED: i64 = super::slot::FAILED;

@@ -10,8 +10,9 @@ of `concurrent.futures.ProcessPoolExecutor`; what is different by intent:
   `__main__` defines travels by value;
 * a task whose arguments or result can't be unpickled fails alone: the pool lives on;
 * arguments are pickled when the task is submitted: a task sees them as they were then;
-* `map` without `chunksize` chooses chunks by measured durations, and takes items from
-  iterables without a length only as results are consumed.
+* `map` without `chunksize` chooses chunks by measured durations, takes items from iterables
+  without a length only as results are consumed, and can go on after an exception;
+* a Ctrl-C that leaves the `with` block, or ends the program, ends what was running, too.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from ..settings import Settings
 from . import codec, tags
 from .future import Future
 from .map import start_map
+from .options import Options, View
 from .runtime import Runtime, is_exiting
 from .start import Launcher
 
@@ -53,6 +55,13 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         initializer: called once in each worker before its first task.
         initargs: its arguments; multiprocessing locks and queues may be among them.
         max_tasks_per_child: a worker is replaced after so many tasks; None: never.
+        on_worker_death: what the unexpected end of a worker means. "break", as in the standard
+            library: every unfinished future fails with `BrokenProcessPool`, and the pool is not
+            usable any more. "replace": the call that was running fails with `WorkerDied`, in a
+            chunk of a `map` that item alone; results there are kept, everything else runs
+            elsewhere, and the worker is replaced.
+        max_worker_memory: bytes. A worker whose resident memory has passed it is replaced between
+            two tasks, and a call that needs more gets a `MemoryError`. None: no limit.
 
     Raises:
         ValueError: for a number below 1, or `max_tasks_per_child` with the fork method.
@@ -67,6 +76,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         initargs: tuple[Any, ...] = (),
         *,
         max_tasks_per_child: int | None = None,
+        on_worker_death: Literal["break", "replace"] = "break",
+        max_worker_memory: int | None = None,
     ) -> None:
         # The base class is there for `isinstance`; none of its machinery is set up.
         if max_workers is None:
@@ -78,6 +89,11 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         _check_max_tasks(max_tasks_per_child, mp_context)
+        if on_worker_death not in ("break", "replace"):
+            raise ValueError(
+                f"`on_worker_death` is `{on_worker_death}`\nhint: `break` or `replace`"
+            )
+        _check_memory(max_worker_memory)
         self._max_workers = max_workers
         launcher = Launcher(
             mp_context,
@@ -91,6 +107,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             max_workers=max_workers,
             max_tasks=max_tasks_per_child,
             stream=Settings.from_environment().link == "stream",
+            replace_lost=on_worker_death == "replace",
+            max_memory=max_worker_memory,
         )
         # Whatever is slow about the first worker goes on while the caller prepares its work.
         launcher.warm()
@@ -106,9 +124,22 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             RuntimeError: after `shutdown`.
             BrokenProcessPool: after a worker died.
         """
+        return self._submit(fn, args, kwargs, None)
+
+    def _submit(
+        self,
+        fn: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: Options | None,
+    ) -> Future[T]:
         runtime = self._runtime
         if not runtime.is_begun:
             self._begin()
+        terms = None
+        if options is not None:
+            terms = options.terms()
+            fn = options.applied_to(fn)
         try:
             function = runtime.function_id(fn)
             call = (args, kwargs) if function is not None else (fn, args, kwargs)
@@ -122,7 +153,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             failed.set_exception(error)
             return failed
         try:
-            slot = runtime.submit(function, tags.CALL, 1, payload)
+            slot = runtime.submit(function, tags.CALL, 1, payload, terms)
         except RuntimeError:
             self._check_open()
             raise
@@ -135,8 +166,12 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         timeout: float | None = None,
         chunksize: int = _MEASURED,
         buffersize: int | None = None,
+        return_exceptions: bool = False,
     ) -> Iterator[T]:
         """The results of `fn` over the items of `iterables`, in order.
+
+        What a call raises is raised in its turn; `next` then goes on with the next item. Who lets
+        go of the iterator, as a `for` loop does by an exception, gives up what has not started.
 
         Args:
             fn: called with one item of each iterable.
@@ -144,12 +179,34 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             timeout: seconds from now after which `next` raises `TimeoutError`.
             chunksize: items a task; by default chosen by measured durations.
             buffersize: at most so many tasks whose results were not yet taken.
+            return_exceptions: give what a call raised as its result, instead of raising it.
 
         Raises:
             ValueError: for `chunksize` or `buffersize` below 1.
             TypeError: for a `buffersize` that is not an integer.
         """
-        if chunksize < 1:
+        return self._map(
+            fn,
+            iterables,
+            timeout=timeout,
+            chunksize=None if chunksize is _MEASURED else chunksize,
+            buffersize=buffersize,
+            return_exceptions=return_exceptions,
+            options=None,
+        )
+
+    def _map(
+        self,
+        fn: Callable[..., T],
+        iterables: tuple[Iterable[Any], ...],
+        *,
+        timeout: float | None,
+        chunksize: int | None,
+        buffersize: int | None,
+        return_exceptions: bool,
+        options: Options | None,
+    ) -> Iterator[T]:
+        if chunksize is not None and chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
         if buffersize is not None and not isinstance(buffersize, int):
             raise TypeError("buffersize must be an integer or None")
@@ -158,29 +215,61 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         self._check_open()
         if not self._runtime.is_begun:
             self._begin()
-        size = None if chunksize is _MEASURED else chunksize
         return start_map(
             self._runtime,
-            fn,
+            fn if options is None else options.applied_to(fn),
             iterables,
             timeout=timeout,
-            chunksize=size,
+            chunksize=chunksize,
             buffersize=buffersize,
             max_workers=self._max_workers,
+            terms=None if options is None else options.terms(),
+            return_exceptions=return_exceptions,
         )
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def options(self, **changes: Any) -> View:
+        """A view of this executor whose `submit` and `map` run calls with these options.
+
+        Args:
+            timeout: seconds one call may run; then its worker's process tree is killed, the worker
+                is replaced, and the call fails with `TaskTimeout`.
+            retries: how often a call is made again whose worker died, or that raised what
+                `retry_on` names.
+            retry_on: exception classes; `TimeoutError` includes `TaskTimeout`.
+
+        Raises:
+            TypeError: for an unknown option or one of the wrong type.
+            ValueError: for a `timeout` that is not above 0, or `retries` below 0.
+        """
+        return View(self, Options().changed(changes))
+
+    def shutdown(
+        self,
+        wait: bool = True,
+        *,
+        cancel_futures: bool = False,
+        timeout: float | None = None,
+        abandon: bool = False,
+    ) -> None:
         """Takes no more calls; those submitted are made, or cancelled if not started.
 
         Args:
             wait: return when all workers have ended; else at once.
             cancel_futures: cancel what has not started.
+            timeout: seconds to wait; what is not over then is ended with its workers.
+            abandon: end the workers now, whatever they run: what has not started is cancelled,
+                what runs fails with `BrokenProcessPool`.
         """
-        if self._runtime.is_forked_copy:
+        runtime = self._runtime
+        if runtime.is_forked_copy:
             return
-        self._runtime.shut_down(cancel=cancel_futures)
-        if wait:
-            self._runtime.join()
+        runtime.shut_down(cancel=cancel_futures or abandon)
+        if abandon:
+            runtime.end()
+        if wait and not runtime.join(timeout):
+            runtime.shut_down(cancel=True)
+            runtime.end()
+            runtime.join()
 
     def terminate_workers(self) -> None:
         """Ends the workers with SIGTERM and shuts down; what ran or waited has no result."""
@@ -204,7 +293,10 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        self.shutdown(wait=True)
+        if exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
+            self.shutdown(wait=True, abandon=True)
+        else:
+            self.shutdown(wait=True)
 
     @property
     def _broken(self) -> str | bool:  # type: ignore[override]
@@ -241,6 +333,15 @@ def _default_workers() -> int:
     if sys.version_info >= (3, 13):
         return os.process_cpu_count() or 1
     return os.cpu_count() or 1
+
+
+def _check_memory(limit: int | None) -> None:
+    if limit is None:
+        return
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"`max_worker_memory` must be a number of bytes or None, not `{limit!r}`")
+    if limit <= 0:
+        raise ValueError(f"`max_worker_memory` must be greater than 0, not `{limit}`")
 
 
 def _check_max_tasks(max_tasks: int | None, context: BaseContext | None) -> None:

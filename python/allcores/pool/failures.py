@@ -53,6 +53,10 @@ def dump_exception(
     text = _traceback_text(error)
     if isinstance(error, NameError):
         _explain_missing(error)
+    elif isinstance(error, MemoryError):
+        from .memory import explain
+
+        explain(error)
     if function_name is not None:
         _add_note(error, _note(function_name, index, argument_repr))
     _set(error, "__traceback__", None)  # its frames hold the arguments

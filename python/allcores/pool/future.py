@@ -134,10 +134,14 @@ class Future(_base.Future[T]):
             self.settle()
         return super().cancelled()
 
-    def cancel(self) -> bool:
-        """Keeps the call from being made; False when it has started or is over."""
+    def cancel(self, *, running: bool = False) -> bool:
+        """Keeps the call from being made; False when it has started or is over.
+
+        With `running`, a call that has started is stopped: its worker's whole process tree is
+        killed and the worker replaced; no other call is touched. False when it is over.
+        """
         slot = self._slot
-        if slot is not None and slot.cancel():
+        if slot is not None and (slot.stop() if running else slot.cancel()):
             self.settle()
             return True
         return self.cancelled() if slot is not None else super().cancel()
@@ -173,6 +177,10 @@ class Future(_base.Future[T]):
 
     def _publish(self, cancelled: bool, error: BaseException | None, value: Any) -> None:
         if cancelled:
+            with self._condition:
+                # A call that was stopped may have been seen running.
+                if self._state == _base.RUNNING:
+                    self._state = _base.PENDING
             super().cancel()
             self.set_running_or_notify_cancel()
         elif error is not None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 from multiprocessing import process as multiprocessing_process
@@ -31,6 +32,7 @@ from .functions import FunctionCache
 if TYPE_CHECKING:
     from .._core import Slot
     from .future import Future, Raw
+    from .options import Terms
     from .start import Launcher
 
 _log = logging.getLogger("allcores")
@@ -42,21 +44,30 @@ class Feed(Protocol):
     def submit_rest(self) -> None:
         """Takes and submits them now."""
 
-    def give_up(self) -> None:
-        """Takes none any more."""
+    def give_up(self) -> int:
+        """Takes none any more; how many items that leaves undone."""
 
 
 class Runtime:
     """The living part of one executor."""
 
     def __init__(
-        self, launcher: Launcher, *, max_workers: int, max_tasks: int | None, stream: bool
+        self,
+        launcher: Launcher,
+        *,
+        max_workers: int,
+        max_tasks: int | None,
+        stream: bool,
+        replace_lost: bool = False,
+        max_memory: int | None = None,
     ) -> None:
         self.launcher = launcher
         self.stream = stream
+        self.max_memory = max_memory
         self.pool = Pool(
             max_workers,
             max_tasks_per_worker=max_tasks,
+            replace_lost=replace_lost,
             stream=stream,
         )
         self.functions = FunctionCache(launcher.encoder)
@@ -84,9 +95,19 @@ class Runtime:
 
     # -- batches ------------------------------------------------------------------------
 
-    def submit(self, function: int | None, tag: int, count: int, payload: bytes) -> Slot:
+    def submit(
+        self,
+        function: int | None,
+        tag: int,
+        count: int,
+        payload: bytes,
+        terms: Terms | None = None,
+    ) -> Slot:
         """Gives a batch to the pool and starts the workers it asks for."""
-        slot = self.pool.submit(function, tag, count, payload)
+        if terms is None:
+            slot = self.pool.submit(function, tag, count, payload)
+        else:
+            slot = self.pool.submit(function, tag, count, payload, *terms)
         wanted = self.pool.workers_wanted()
         if wanted:
             self.start_workers(wanted)
@@ -120,7 +141,12 @@ class Runtime:
         return False, self.error_of(raw, call=call), None
 
     def error_of(
-        self, raw: Raw, *, call: str | None = None, index: int | None = None
+        self,
+        raw: Raw,
+        *,
+        call: str | None = None,
+        index: int | None = None,
+        argument: str | None = None,
     ) -> BaseException:
         """The exception that an outcome without a value stands for."""
         tag, payload = raw
@@ -262,9 +288,17 @@ class Runtime:
                     feed.submit_rest()
         self.pool.shut_down(cancel)
 
-    def join(self) -> None:
-        """Waits until all workers and the notifier have ended."""
-        self.pool.join()
+    def end(self) -> None:
+        """Ends all workers now with all they have started; what is unfinished fails."""
+        self.pool.end()
+        self.end_processes(kill=True)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Waits until all workers and the notifier have ended, at most `timeout` seconds for the
+        workers; whether they have.
+        """
+        if not self.pool.join(timeout):
+            return False
         for feeder in list(self.feeder_threads):
             feeder.join()
         notifier = self._notifier
@@ -273,6 +307,7 @@ class Runtime:
             self._is_over()
         elif notifier is not threading.current_thread():
             notifier.join()
+        return True
 
     def _is_over(self) -> None:
         if self._fd_source is not None:
@@ -310,10 +345,25 @@ def _at_exit() -> None:
     global _exiting
     _exiting = True
     waiting = list(_runtimes)
+    interrupted = _was_interrupted()
     for runtime in waiting:
-        runtime.shut_down(cancel=False)
-    for runtime in waiting:
-        runtime.join()
+        runtime.shut_down(cancel=interrupted)
+        if interrupted:
+            runtime.end()
+    try:
+        for runtime in waiting:
+            runtime.join()
+    except BaseException:
+        for runtime in waiting:
+            runtime.shut_down(cancel=True)
+            runtime.end()
+        raise
+
+
+def _was_interrupted() -> bool:
+    """Whether a Ctrl-C that nobody caught ends the program."""
+    kind = getattr(sys, "last_type", None)
+    return isinstance(kind, type) and issubclass(kind, KeyboardInterrupt)
 
 
 # Before the interpreter joins its threads, like the standard executors do: callbacks and
