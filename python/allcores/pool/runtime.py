@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sys
 import threading
 from collections.abc import Callable
@@ -25,9 +24,10 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._core import CANCELLED, FAILED, Pool, mark_forked
-from . import codec, death, tags, worker
+from . import blackbox, codec, death, leash, tags, worker
 from .forks import generation, owned_fds
 from .functions import FunctionCache
+from .obituary import Life
 
 if TYPE_CHECKING:
     from .._core import Slot
@@ -75,7 +75,8 @@ class Runtime:
         self.processes: dict[int, BaseProcess] = {}
         self.feeds: set[Feed] = set()
         self.feeder_threads: set[threading.Thread] = set()
-        self._ended: dict[int, BaseProcess] = {}
+        self._lives: dict[int, Life] = {}
+        self._leaving: set[int] = set()
         self._watched: dict[int, Future[Any]] = {}
         self._starting = threading.Lock()
         self._notifier: threading.Thread | None = None
@@ -147,8 +148,11 @@ class Runtime:
         call: str | None = None,
         index: int | None = None,
         argument: str | None = None,
+        limit: float | None = None,
     ) -> BaseException:
-        """The exception that an outcome without a value stands for."""
+        """The exception that an outcome without a value stands for. `argument` is its short text,
+        `limit` the seconds that it had.
+        """
         tag, payload = raw
         if tag == tags.ERROR:
             return codec.load_exception(payload)
@@ -156,8 +160,13 @@ class Runtime:
             return death.undecoded(codec.load_exception(payload), call, index)
         if tag == FAILED:
             kind, number, words = payload
-            why = self.pool.start_failure() if kind == "start failed" else None
-            return death.broken(kind, self._process(number), words, why)
+            task, life = death.Task(call, index, argument), self._lives.get(number)
+            if kind == "timed out":
+                return death.timed_out(task, limit, None if life is None else life.pid)
+            if kind == "start failed":
+                words = (self.pool.start_failure() or b"").decode("utf-8", "replace")
+            obituary = None if life is None or kind == "ended" else life.obituary()
+            return death.broken(kind, words, obituary, task)
         return death.BrokenProcessPool(f"a worker sent an answer of unknown kind `{tag}`")
 
     def broken_error(self) -> BaseException:
@@ -193,20 +202,33 @@ class Runtime:
             link = self.pool.open_link()
             if link is None:
                 return False
-            number, fd = link
-            owned_fds.add(fd)
+            number, control = link
+            owned_fds.add(control)
+        lent, held = [control], []
         try:
-            process = self.launcher.start(worker.main, fd, self.stream)
+            with owned_fds.guard():
+                held.append(blackbox.make())
+                tied = leash.make()
+                if tied is not None:
+                    lent.append(tied[0])
+                    held.append(tied[1])
+            fds = (control, held[0], *lent[1:])
+            process = self.launcher.start(worker.main, fds, self.stream)
         except BaseException:
             self.pool.start_failed(number)
+            owned_fds.close(held)
             raise
         finally:
-            owned_fds.discard(fd)
-            os.close(fd)
+            owned_fds.close(lent)
+        self._lives[number] = Life(process, held, lambda: self._peak_memory(number))
         self.processes[number] = process
         if process.pid is not None:
             self.pool.worker_started(number, process.pid)
         return True
+
+    def _peak_memory(self, number: int) -> int | None:
+        ask = getattr(self.pool, "peak_memory", None)
+        return None if ask is None else ask(number)
 
     @contextlib.contextmanager
     def _late_in_the_day(self) -> Any:
@@ -216,9 +238,6 @@ class Runtime:
             yield
         except RuntimeError:
             self._notifier = None
-
-    def _process(self, number: int) -> BaseProcess | None:
-        return self.processes.get(number) or self._ended.get(number)
 
     # -- the notifier -------------------------------------------------------------------
 
@@ -264,17 +283,19 @@ class Runtime:
                 _log.exception("a worker could not be started")
 
     def _reap(self, number: int) -> None:
-        process = self.processes.pop(number, None)
-        if process is not None:
-            self._ended[number] = process
-            # Its link is closed; the process itself may take a moment more.
-            process.join(0)
+        # Its link has ended; the process may take a moment more, and is looked for again when the
+        # next one goes.
+        self.processes.pop(number, None)
+        self._leaving.add(number)
+        for each in tuple(self._leaving):
+            life = self._lives.get(each)
+            if life is None or life.collect():
+                self._leaving.discard(each)
 
     def reap_all(self) -> None:
         """Waits for the end of every process that was started."""
-        for processes in (self.processes, self._ended):
-            for process in list(processes.values()):
-                process.join()
+        for life in list(self._lives.values()):
+            life.bury()
 
     # -- the end ------------------------------------------------------------------------
 
@@ -323,12 +344,8 @@ class Runtime:
 
     def end_processes(self, *, kill: bool) -> None:
         """Signals every worker process that was started and has not ended."""
-        for process in list(self.processes.values()):
-            with contextlib.suppress(ValueError, OSError):
-                if kill:
-                    process.kill()
-                else:
-                    process.terminate()
+        for life in list(self._lives.values()):
+            life.end(kill=kill)
 
 
 # Every runtime that has not finished; interpreter exit waits for them.
@@ -376,7 +393,7 @@ def _forget_all() -> None:
     mark_forked()
     children: set[Any] = vars(multiprocessing_process)["_children"]
     for runtime in _runtimes:
-        children.difference_update(runtime.processes.values())
+        children.difference_update(life.process for life in runtime._lives.values())
     _runtimes.clear()
 
 

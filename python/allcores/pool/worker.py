@@ -23,8 +23,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._core import FORGET, FUNCTION, Port
-from . import bootstrap, codec, tags
-from .forks import owned_fds
+from . import blackbox, bootstrap, codec, leash, tags
+from .forks import above_stdio, owned_fds
 from .retrying import ForItems, Retrying
 
 if TYPE_CHECKING:
@@ -39,12 +39,18 @@ Answer = tuple[int, bytes]
 _failed: list[Port] = []
 
 
-def main(handle: bootstrap.Handle, spec: bootstrap.Spec, stream: bool) -> None:
-    """Runs a worker until its parent says stop, or is gone."""
+def main(handles: tuple[bootstrap.Handle, ...], spec: bootstrap.Spec, stream: bool) -> None:
+    """Runs a worker until its parent says stop, or is gone.
+
+    The descriptors are the control socket, the black box and, where there is one, the leash.
+    """
+    control, box, *leashes = [above_stdio(handle.detach()) for handle in handles]
+    for fd in leashes:
+        leash.put_on(fd)
     bootstrap.enter(spec)
-    fd = handle.detach()
-    port = Port(fd, stream)
-    os.close(fd)
+    blackbox.carry(box)
+    port = Port(control, stream)
+    os.close(control)
     owned_fds.add(port.fileno())
     if initialize(port, spec):
         port.ready()
