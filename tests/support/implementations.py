@@ -26,6 +26,9 @@ DIFFERENCES = {
         "workers end when their parent was killed; the standard library's stay "
         "(python/cpython#111873)"
     ),
+    "deaths tell their story": (
+        "what a dead worker leaves says how it ended, with how much memory, and its last stack"
+    ),
     "functions travel by value": (
         "lambdas, closures and everything of `__main__` work; the standard library's pickle refuses"
     ),
