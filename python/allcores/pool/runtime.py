@@ -213,7 +213,7 @@ class Runtime:
                     lent.append(tied[0])
                     held.append(tied[1])
             fds = (control, held[0], *lent[1:])
-            process = self.launcher.start(worker.main, fds, self.stream)
+            process = self.launcher.start(worker.main, fds, self.stream, self.max_memory)
         except BaseException:
             self.pool.start_failed(number)
             owned_fds.close(held)

@@ -39,8 +39,10 @@ Answer = tuple[int, bytes]
 _failed: list[Port] = []
 
 
-def main(handles: tuple[bootstrap.Handle, ...], spec: bootstrap.Spec, stream: bool) -> None:
-    """Runs a worker until its parent says stop, or is gone.
+def main(
+    handles: tuple[bootstrap.Handle, ...], spec: bootstrap.Spec, stream: bool, most: int | None
+) -> None:
+    """Runs a worker until its parent says stop, or is gone; `most` is the limit of its memory.
 
     The descriptors are the control socket, the black box and, where there is one, the leash.
     """
@@ -54,7 +56,14 @@ def main(handles: tuple[bootstrap.Handle, ...], spec: bootstrap.Spec, stream: bo
     owned_fds.add(port.fileno())
     if initialize(port, spec):
         port.ready()
-        serve(port)
+        serve(port, None if most is None else limited(most))
+
+
+def limited(most: int) -> Memory:
+    """What keeps this worker's memory below `most` bytes."""
+    from .memory import Memory
+
+    return Memory(most)
 
 
 def initialize(port: Port, spec: bootstrap.Spec) -> bool:
