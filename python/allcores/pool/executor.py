@@ -11,22 +11,25 @@ of `concurrent.futures.ProcessPoolExecutor`; what is different by intent:
 * a task whose arguments or result can't be unpickled fails alone: the pool lives on;
 * arguments are pickled when the task is submitted: a task sees them as they were then;
 * `map` without `chunksize` chooses chunks by measured durations, and takes items from
-  iterables without a length only as results are consumed.
+  iterables without a length only as results are consumed;
+* a task may use the executor, also the one that runs it: its calls are made in that worker, at
+  once (`inside`); an executor that a task makes has as many workers as are its share of the
+  cores (`nesting`).
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import os
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from multiprocessing.context import BaseContext
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from ..settings import Settings
-from . import codec, tags
+from . import codec, context, inside, nesting, tags
 from .future import Future
 from .map import start_map
 from .runtime import Runtime, is_exiting
@@ -43,16 +46,18 @@ class _Measured(int):
 _MEASURED = _Measured(1)
 
 
-class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
+class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Original):
     """Runs calls in worker processes; a drop-in for `concurrent.futures.ProcessPoolExecutor`.
 
     Args:
-        max_workers: how many worker processes at most; None: as many as there are cores.
+        max_workers: how many worker processes at most; None: as many as there are cores for this
+            process, which in a worker are its share of those that its parent had.
         mp_context: the multiprocessing context that starts them; None: fork if that is safe, which
             is while the process has a single thread, else a clean fork server.
         initializer: called once in each worker before its first task.
         initargs: its arguments; multiprocessing locks and queues may be among them.
         max_tasks_per_child: a worker is replaced after so many tasks; None: never.
+        context_vars: context variables whose values go along with each call.
 
     Raises:
         ValueError: for a number below 1, or `max_tasks_per_child` with the fork method.
@@ -67,10 +72,11 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         initargs: tuple[Any, ...] = (),
         *,
         max_tasks_per_child: int | None = None,
+        context_vars: Sequence[ContextVar[Any]] = (),
     ) -> None:
         # The base class is there for `isinstance`; none of its machinery is set up.
         if max_workers is None:
-            max_workers = _default_workers()
+            max_workers = nesting.share()
         elif max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
         elif sys.platform == "win32" and max_workers > 61:
@@ -79,11 +85,14 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             raise TypeError("initializer must be a callable")
         _check_max_tasks(max_tasks_per_child, mp_context)
         self._max_workers = max_workers
+        self._token = inside.register(self)
         launcher = Launcher(
             mp_context,
             initializer=initializer,
             initargs=tuple(initargs),
             may_fork=max_tasks_per_child is None,
+            workers=max_workers,
+            context_vars=context.check(context_vars),
         )
         self._mp_context = launcher.context
         self._runtime = Runtime(
@@ -107,12 +116,14 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             BrokenProcessPool: after a worker died.
         """
         runtime = self._runtime
-        if not runtime.is_begun:
-            self._begin()
+        if not runtime.is_begun and not self._begin():
+            return inside.submit(fn, args, kwargs)
         try:
             function = runtime.function_id(fn)
             call = (args, kwargs) if function is not None else (fn, args, kwargs)
-            payload = runtime.launcher.encoder.dumps(call)
+            tag, payload = tags.CALL, runtime.launcher.encoder.dumps(call)
+            if values := runtime.context_values():
+                tag, payload = context.lay_before(values, tag, payload)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -122,7 +133,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             failed.set_exception(error)
             return failed
         try:
-            slot = runtime.submit(function, tags.CALL, 1, payload)
+            slot = runtime.submit(function, tag, 1, payload)
         except RuntimeError:
             self._check_open()
             raise
@@ -155,9 +166,10 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             raise TypeError("buffersize must be an integer or None")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
+        if not self._runtime.is_begun and not self._begin():
+            bounded = buffersize is not None
+            return inside.Results(fn, iterables, timeout=timeout, is_bounded=bounded)
         self._check_open()
-        if not self._runtime.is_begun:
-            self._begin()
         size = None if chunksize is _MEASURED else chunksize
         return start_map(
             self._runtime,
@@ -209,19 +221,37 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
     @property
     def _broken(self) -> str | bool:  # type: ignore[override]
         """Why the pool is broken, or False; libraries ask."""
-        why = self._runtime.pool.broken()
+        why = None if self._runtime.is_forked_copy else self._runtime.pool.broken()
         return False if why is None else why[2]
 
     @property
     def _processes(self) -> dict[int, Any]:  # type: ignore[override]
         """The worker processes by process id; libraries ask."""
+        if self._runtime.is_forked_copy:
+            return {}
         processes = list(self._runtime.processes.values())
         return {process.pid: process for process in processes if process.pid is not None}
 
-    def _begin(self) -> None:
-        if is_exiting():
-            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+    def reference(self, *, to_parent: bool) -> tuple[Any, ...]:
+        """What a pickle has of it; on the way to the parent, only of one that came from there."""
+        if to_parent and not self._runtime.is_forked_copy:
+            self.__reduce__()
+        return inside.reference(self, self._token)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle {type(self).__name__!r} object\n"
+            "hint: a task of an executor can get it, nobody else can"
+        )
+
+    def _begin(self) -> bool:
+        """Gets ready for the first call; False in a worker, where calls are made at once."""
+        if self._runtime.is_forked_copy:
+            inside.check()
+            return False
+        self._check_open()
         self._runtime.begin()
+        return True
 
     def _check_open(self) -> None:
         """Raises what submitting now would raise."""
@@ -235,12 +265,6 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
 def _abandon(runtime: Runtime) -> None:
     if not runtime.is_forked_copy:
         runtime.shut_down(cancel=False)
-
-
-def _default_workers() -> int:
-    if sys.version_info >= (3, 13):
-        return os.process_cpu_count() or 1
-    return os.cpu_count() or 1
 
 
 def _check_max_tasks(max_tasks: int | None, context: BaseContext | None) -> None:

@@ -31,7 +31,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .._core import CANCELLED
-from . import codec, tags
+from . import codec, context, tags
 
 if TYPE_CHECKING:
     from .._core import Slot
@@ -127,11 +127,13 @@ class _Feed:
         self._function: int | None = None
         self._failure: BaseException | None = None
         self._name = codec.name_of(fn)
+        self._values = b""
         self._register(fn)
 
     def _register(self, fn: Callable[..., Any]) -> None:
         runtime = self.runtime
         try:
+            self._values = runtime.context_values()
             self._function = runtime.function_id(fn)
             if self._function is None:
                 # Pickled once for the whole map, and forgotten with it.
@@ -168,6 +170,8 @@ class _Feed:
 
     def give_up(self) -> None:
         """Takes no more items, and cancels the chunks that have not started."""
+        if self.runtime.is_forked_copy:
+            return  # its lock may be held by a thread that is not here
         with self._lock:
             self._given_up = True
             self._end()
@@ -230,6 +234,7 @@ class _Feed:
                 codec.note_call(error, self._name, first, codec.argument_text(items[0]))
                 return [_Chunk(first, items, None, error)]
             return self._submit_singly(first, items)
+        tag, payload = context.lay_before(self._values, tag, payload)
         try:
             slot = self.runtime.submit(self._function, tag, len(items), payload)
         except RuntimeError as error:
@@ -269,6 +274,8 @@ class _Feed:
 
     def next_chunk(self, deadline: float | None) -> _Chunk | None:
         """The oldest chunk, done; None at the end. Raises `TimeoutError`."""
+        if self.runtime.is_forked_copy:
+            self.runtime.pool.check_open()  # which refuses; our lock may be held for ever
         with self._lock:
             self._top_up()
             if not self._chunks:

@@ -29,7 +29,7 @@ from pickle import PicklingError
 from typing import Any
 
 from ..settings import Settings
-from . import interrupts
+from . import interrupts, nesting
 from .bootstrap import Handle, Spec, describe_main
 from .codec import Encoder
 from .forks import owned_fds
@@ -45,7 +45,8 @@ class Launcher:
     executor is first used (then nobody can hold a lock that the child would wait for, and the
     first worker is there after 6 ms), else the fork server of our own (some 80 ms). Arguments of
     an initializer that can only be inherited (locks of a fork context) are inherited.
-    `may_fork=False` is for executors that start workers again and again.
+    `may_fork=False` is for executors that start workers again and again. `workers` is their number,
+    for the share of the cores that each gets.
     """
 
     def __init__(
@@ -55,11 +56,15 @@ class Launcher:
         initializer: Initializer | None = None,
         initargs: tuple[Any, ...] = (),
         may_fork: bool = True,
+        workers: int | None = None,
+        context_vars: tuple[Any, ...] = (),
     ) -> None:
         self._is_default = context is None
         self._plain = False
         self.initializer = initializer
         self.initargs = initargs
+        self.workers = workers
+        self.context_vars = context_vars
         chosen = context if context is not None else _named_default(initargs)
         self._undecided = chosen is None and may_fork and "fork" in _METHODS
         self.context: BaseContext = _concrete(chosen or _safe_default())
@@ -132,6 +137,8 @@ class Launcher:
             main=None if method == "fork" else describe_main(),
             unblock_interrupts=not interrupts.are_blocked(),
             carried=self._carry(method),
+            cores=None if self.workers is None else nesting.share_of_each(self.workers),
+            after_threads=method == "fork" and not _is_single_threaded(),
         )
         process: Any = self.context.Process(  # type: ignore[attr-defined]
             target=target, args=(Handle(fd, inherited=method == "fork"), spec, *extra), name=name
@@ -154,13 +161,13 @@ class Launcher:
         return process  # type: ignore[no-any-return]
 
     def _carry(self, method: str) -> Any:
-        if self.initializer is None:
+        call = None if self.initializer is None else (self.initializer, self.initargs)
+        if call is None and not self.context_vars:
             return None
         from .carried import Carried, Inherited
 
-        if method == "fork":
-            return Inherited(self.initializer, self.initargs)
-        return Carried(self.encoder, self.initializer, self.initargs)
+        content = (call, self.context_vars)
+        return Inherited(content) if method == "fork" else Carried(self.encoder, content)
 
     def _server(self) -> Any:
         from .servers import server_for

@@ -83,7 +83,7 @@ def serve(port: Port) -> None:
             functions.pop(function, None)
             continue
         else:
-            answer = chunk(functions.get(function), payload, star=tag == tags.STARMAP)
+            answer = run(functions.get(function), tag, payload)
         try:
             port.reply(*answer)
         except OSError as error:
@@ -98,6 +98,21 @@ def load(payload: bytes) -> codec.LoadedFunction | bytes:
         return codec.load_function(payload or b"")
     except BaseException as error:
         return codec.dump_exception(error)
+
+
+def run(loaded: codec.LoadedFunction | bytes | None, tag: int, payload: bytes) -> Answer:
+    """Answers a batch of any kind."""
+    if tag >= tags.IN_CONTEXT:
+        from . import context
+
+        try:
+            surroundings, payload = context.unwrap(payload)
+        except BaseException as error:
+            return tags.UNDECODED, codec.dump_exception(error)
+        return surroundings.run(run, loaded, tag - tags.IN_CONTEXT, payload)
+    if tag == tags.CALL:
+        return call(loaded, payload)
+    return chunk(loaded, payload, star=tag == tags.STARMAP)
 
 
 def call(loaded: codec.LoadedFunction | bytes | None, payload: bytes) -> Answer:
