@@ -25,6 +25,7 @@ class Spec:
         "after_threads",
         "cores",
         "environment",
+        "log_levels",
         "main",
         "start_method",
         "unblock_interrupts",
@@ -40,6 +41,7 @@ class Spec:
         carried: Any = None,
         cores: int | None = None,
         after_threads: bool = False,
+        log_levels: Any = None,
     ) -> None:
         self.start_method = start_method
         self.environment = environment or {}
@@ -48,6 +50,7 @@ class Spec:
         self._carried = carried
         self.cores = cores
         self.after_threads = after_threads
+        self.log_levels = log_levels
 
     def initializer(self) -> tuple[Callable[..., object], tuple[Any, ...]] | None:
         """The initializer and its arguments, unpickled here and now, together with the executor's

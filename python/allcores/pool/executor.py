@@ -58,6 +58,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         initargs: its arguments; multiprocessing locks and queues may be among them.
         max_tasks_per_child: a worker is replaced after so many tasks; None: never.
         context_vars: context variables whose values go along with each call.
+        forward_logs: log records of the workers are handled here, by the loggers of their names.
 
     Raises:
         ValueError: for a number below 1, or `max_tasks_per_child` with the fork method.
@@ -73,6 +74,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         *,
         max_tasks_per_child: int | None = None,
         context_vars: Sequence[ContextVar[Any]] = (),
+        forward_logs: bool = False,
     ) -> None:
         # The base class is there for `isinstance`; none of its machinery is set up.
         if max_workers is None:
@@ -93,6 +95,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             may_fork=max_tasks_per_child is None,
             workers=max_workers,
             context_vars=context.check(context_vars),
+            forward_logs=forward_logs,
         )
         self._mp_context = launcher.context
         self._runtime = Runtime(

@@ -9,6 +9,7 @@ thread, which does what the engine can't without Python:
 | `completed`      | settles and publishes a future that somebody looks into          |
 | `workers wanted` | starts worker processes (a worker has used up its tasks)         |
 | `worker gone`    | reaps its process                                                |
+| `said`           | handles a log record of a worker                                 |
 | `finished`       | reaps the rest and ends                                          |
 """
 
@@ -212,7 +213,7 @@ class Runtime:
 
     def _notify(self) -> None:
         while True:
-            kind, number = self.pool.next_notice()  # type: ignore[misc]  # waits for ever
+            kind, number, *words = self.pool.next_notice()  # type: ignore[misc]  # waits for ever
             if kind == "completed":
                 # Watched until it is published: a fork in between must know of it.
                 future = self._watched.get(number)
@@ -224,10 +225,17 @@ class Runtime:
                 self._replace_workers()
             elif kind == "worker gone":
                 self._reap(number)
+            elif kind == "said":
+                self._log(words[0])
             else:
                 break
         self.reap_all()
         self._is_over()
+
+    def _log(self, record: bytes) -> None:
+        from . import logs
+
+        logs.handle(record)
 
     def _settle(self, future: Future[Any]) -> None:
         try:

@@ -58,6 +58,7 @@ class Launcher:
         may_fork: bool = True,
         workers: int | None = None,
         context_vars: tuple[Any, ...] = (),
+        forward_logs: bool = False,
     ) -> None:
         self._is_default = context is None
         self._plain = False
@@ -65,6 +66,7 @@ class Launcher:
         self.initargs = initargs
         self.workers = workers
         self.context_vars = context_vars
+        self.forward_logs = forward_logs
         chosen = context if context is not None else _named_default(initargs)
         self._undecided = chosen is None and may_fork and "fork" in _METHODS
         self.context: BaseContext = _concrete(chosen or _safe_default())
@@ -139,6 +141,7 @@ class Launcher:
             carried=self._carry(method),
             cores=None if self.workers is None else nesting.share_of_each(self.workers),
             after_threads=method == "fork" and not _is_single_threaded(),
+            log_levels=self._log_levels(),
         )
         process: Any = self.context.Process(  # type: ignore[attr-defined]
             target=target, args=(Handle(fd, inherited=method == "fork"), spec, *extra), name=name
@@ -159,6 +162,13 @@ class Launcher:
         with interrupts.blocked(), owned_fds.keeping(fd):
             process.start()
         return process  # type: ignore[no-any-return]
+
+    def _log_levels(self) -> Any:
+        if not self.forward_logs:
+            return None
+        from . import logs
+
+        return logs.levels()
 
     def _carry(self, method: str) -> Any:
         call = None if self.initializer is None else (self.initializer, self.initargs)

@@ -41,6 +41,10 @@ def main(handle: bootstrap.Handle, spec: bootstrap.Spec, stream: bool) -> None:
     port = Port(fd, stream)
     os.close(fd)
     owned_fds.add(port.fileno())
+    if spec.log_levels is not None:
+        from . import logs
+
+        logs.forward(port, spec.log_levels)  # type: ignore[arg-type]  # `say` is to come
     if initialize(port, spec):
         port.ready()
         serve(port)
