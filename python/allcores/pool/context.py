@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 from . import tags
 from .pickling import loads
+from .variables import token_of
 
 Variables = tuple[ContextVar[Any], ...]
 
@@ -42,6 +43,7 @@ def check(variables: Iterable[ContextVar[Any]]) -> Variables:
     for each in checked:
         if not isinstance(each, ContextVar):
             raise TypeError(f"`context_vars` must hold context variables, not `{each!r}`")
+        token_of(each)
     return checked
 
 

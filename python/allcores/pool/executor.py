@@ -125,8 +125,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             function = runtime.function_id(fn)
             call = (args, kwargs) if function is not None else (fn, args, kwargs)
             tag, payload = tags.CALL, runtime.launcher.encoder.dumps(call)
-            if values := runtime.context_values():
-                tag, payload = context.lay_before(values, tag, payload)
+            if runtime.launcher.context_vars:
+                tag, payload = context.lay_before(runtime.context_values(), tag, payload)
         except KeyboardInterrupt:
             raise
         except BaseException as error:

@@ -71,7 +71,7 @@ def chosen_by_user(environment: Any) -> set[str]:
     found = {
         name
         for name in VARIABLES
-        if name in environment and not (name in ours and environment[name] == outer)
+        if environment.get(name) and not (name in ours and environment[name] == outer)
     }
     return found.union(FOLLOWERS) if OMP in found else found
 

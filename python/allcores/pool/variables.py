@@ -51,13 +51,18 @@ def _holds(module_name: str, name: str, variable: ContextVar[Any]) -> bool:
     return getattr(sys.modules.get(module_name), name, None) is variable
 
 
-def by_token(variable: ContextVar[Any]) -> tuple[Any, ...]:
-    """What a pickle has of one that no module holds."""
+def token_of(variable: ContextVar[Any]) -> bytes:
+    """Its token; what is forked after this call knows it, too."""
     token = _tokens.get(variable)
     if token is None:
         token = _tokens[variable] = os.urandom(12)
         _by_token[token] = variable
-    return find_or_make, (token, definition_of(variable))
+    return token
+
+
+def by_token(variable: ContextVar[Any]) -> tuple[Any, ...]:
+    """What a pickle has of one that no module holds."""
+    return find_or_make, (token_of(variable), definition_of(variable))
 
 
 # What the pickles call.
