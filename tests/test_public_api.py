@@ -44,7 +44,12 @@ def buffersize() -> list[tuple[str, Any, Any]]:
 
 # What ours has beyond the standard signature: keywords with defaults that keep its meaning.
 MORE: dict[str, dict[str, Any]] = {
-    "__init__": {"on_worker_death": "break", "max_worker_memory": None},
+    "__init__": {
+        "on_worker_death": "break",
+        "max_worker_memory": None,
+        "context_vars": (),
+        "forward_logs": False,
+    },
     "shutdown": {"timeout": None, "abandon": False},
     "map": {"return_exceptions": False},
 }

@@ -246,3 +246,7 @@ def put_in_remembered_queue(value: Any) -> None:
     queue, lock = remembered
     with lock:
         queue.put(value)
+
+
+def wait_for_remembered() -> str:
+    return wait_for(remembered)

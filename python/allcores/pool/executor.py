@@ -12,22 +12,25 @@ of `concurrent.futures.ProcessPoolExecutor`; what is different by intent:
 * arguments are pickled when the task is submitted: a task sees them as they were then;
 * `map` without `chunksize` chooses chunks by measured durations, takes items from iterables
   without a length only as results are consumed, and can go on after an exception;
-* a Ctrl-C that leaves the `with` block, or ends the program, ends what was running, too.
+* a Ctrl-C that leaves the `with` block, or ends the program, ends what was running, too;
+* a task may use the executor, also the one that runs it: its calls are made in that worker, at
+  once (`inside`); an executor that a task makes has as many workers as are its share of the
+  cores (`nesting`).
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import os
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from multiprocessing.context import BaseContext
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
 from ..settings import Settings
-from . import codec, tags
+from . import codec, context, inside, nesting, tags
 from .future import Future
 from .map import start_map
 from .options import Options, View
@@ -45,11 +48,12 @@ class _Measured(int):
 _MEASURED = _Measured(1)
 
 
-class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
+class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Original):
     """Runs calls in worker processes; a drop-in for `concurrent.futures.ProcessPoolExecutor`.
 
     Args:
-        max_workers: how many worker processes at most; None: as many as there are cores.
+        max_workers: how many worker processes at most; None: as many as there are cores for this
+            process, which in a worker are its share of those that its parent had.
         mp_context: the multiprocessing context that starts them; None: fork if that is safe, which
             is while the process has a single thread, else a clean fork server.
         initializer: called once in each worker before its first task.
@@ -62,6 +66,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             elsewhere, and the worker is replaced.
         max_worker_memory: bytes. A worker whose resident memory has passed it is replaced between
             two tasks, and a call that needs more gets a `MemoryError`. None: no limit.
+        context_vars: context variables whose values go along with each call.
+        forward_logs: log records of the workers are handled here, by the loggers of their names.
 
     Raises:
         ValueError: for a number below 1, or `max_tasks_per_child` with the fork method.
@@ -78,10 +84,12 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         max_tasks_per_child: int | None = None,
         on_worker_death: Literal["break", "replace"] = "break",
         max_worker_memory: int | None = None,
+        context_vars: Sequence[ContextVar[Any]] = (),
+        forward_logs: bool = False,
     ) -> None:
         # The base class is there for `isinstance`; none of its machinery is set up.
         if max_workers is None:
-            max_workers = _default_workers()
+            max_workers = nesting.share()
         elif max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
         elif sys.platform == "win32" and max_workers > 61:
@@ -95,11 +103,15 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             )
         _check_memory(max_worker_memory)
         self._max_workers = max_workers
+        self._token = inside.register(self)
         launcher = Launcher(
             mp_context,
             initializer=initializer,
             initargs=tuple(initargs),
             may_fork=max_tasks_per_child is None,
+            workers=max_workers,
+            context_vars=context.check(context_vars),
+            forward_logs=forward_logs,
         )
         self._mp_context = launcher.context
         self._runtime = Runtime(
@@ -134,16 +146,18 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         options: Options | None,
     ) -> Future[T]:
         runtime = self._runtime
-        if not runtime.is_begun:
-            self._begin()
         terms = None
         if options is not None:
             terms = options.terms()
             fn = options.applied_to(fn)
+        if not runtime.is_begun and not self._begin():
+            return inside.submit(fn, args, kwargs)
         try:
             function = runtime.function_id(fn)
             call = (args, kwargs) if function is not None else (fn, args, kwargs)
-            payload = runtime.launcher.encoder.dumps(call)
+            tag, payload = tags.CALL, runtime.launcher.encoder.dumps(call)
+            if runtime.launcher.context_vars:
+                tag, payload = context.lay_before(runtime.context_values(), tag, payload)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -153,7 +167,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             failed.set_exception(error)
             return failed
         try:
-            slot = runtime.submit(function, tags.CALL, 1, payload, terms)
+            slot = runtime.submit(function, tag, 1, payload, terms)
         except RuntimeError:
             self._check_open()
             raise
@@ -212,12 +226,20 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             raise TypeError("buffersize must be an integer or None")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
+        if options is not None:
+            fn = options.applied_to(fn)
+        if not self._runtime.is_begun and not self._begin():
+            return inside.Results(
+                fn,
+                iterables,
+                timeout=timeout,
+                is_bounded=buffersize is not None,
+                keeps_exceptions=return_exceptions,
+            )
         self._check_open()
-        if not self._runtime.is_begun:
-            self._begin()
         return start_map(
             self._runtime,
-            fn if options is None else options.applied_to(fn),
+            fn,
             iterables,
             timeout=timeout,
             chunksize=chunksize,
@@ -301,19 +323,37 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
     @property
     def _broken(self) -> str | bool:  # type: ignore[override]
         """Why the pool is broken, or False; libraries ask."""
-        why = self._runtime.pool.broken()
+        why = None if self._runtime.is_forked_copy else self._runtime.pool.broken()
         return False if why is None else why[2]
 
     @property
     def _processes(self) -> dict[int, Any]:  # type: ignore[override]
         """The worker processes by process id; libraries ask."""
+        if self._runtime.is_forked_copy:
+            return {}
         processes = list(self._runtime.processes.values())
         return {process.pid: process for process in processes if process.pid is not None}
 
-    def _begin(self) -> None:
-        if is_exiting():
-            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+    def reference(self, *, to_parent: bool) -> tuple[Any, ...]:
+        """What a pickle has of it; on the way to the parent, only of one that came from there."""
+        if to_parent and not self._runtime.is_forked_copy:
+            self.__reduce__()
+        return inside.reference(self, self._token)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle {type(self).__name__!r} object\n"
+            "hint: a task of an executor can get it, nobody else can"
+        )
+
+    def _begin(self) -> bool:
+        """Gets ready for the first call; False in a worker, where calls are made at once."""
+        if self._runtime.is_forked_copy:
+            inside.check()
+            return False
+        self._check_open()
         self._runtime.begin()
+        return True
 
     def _check_open(self) -> None:
         """Raises what submitting now would raise."""
@@ -327,12 +367,6 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
 def _abandon(runtime: Runtime) -> None:
     if not runtime.is_forked_copy:
         runtime.shut_down(cancel=False)
-
-
-def _default_workers() -> int:
-    if sys.version_info >= (3, 13):
-        return os.process_cpu_count() or 1
-    return os.cpu_count() or 1
 
 
 def _check_memory(limit: int | None) -> None:

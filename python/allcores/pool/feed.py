@@ -40,7 +40,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .._core import CANCELLED, FAILED, PARTS
-from . import codec, tags
+from . import codec, context, tags
 
 if TYPE_CHECKING:
     from .._core import Slot
@@ -112,11 +112,13 @@ class Feed:
         self._own_function = False
         self._function: int | None = None
         self._failure: BaseException | None = None
+        self._values = b""
         self._register(fn)
 
     def _register(self, fn: Callable[..., Any]) -> None:
         runtime = self.runtime
         try:
+            self._values = runtime.context_values()
             self._function = runtime.function_id(fn)
             if self._function is None:
                 # Pickled once for the whole map, and forgotten with it.
@@ -161,6 +163,8 @@ class Feed:
         """Takes no more items, and withdraws what has not started; how many items that leaves
         undone, as far as they were taken.
         """
+        if self.runtime.is_forked_copy:
+            return 0  # its lock may be held by a thread that is not here
         with self._lock:
             undone = sum(len(chunk.items) for chunk in self._chunks if chunk.is_withdrawn)
             self._given_up = True
@@ -236,6 +240,7 @@ class Feed:
                 codec.note_call(error, self.name, first, codec.argument_text(items[0]))
                 return [Chunk(first, items, None, error)]
             return self._submit_singly(first, items)
+        tag, payload = context.lay_before(self._values, tag, payload)
         try:
             slot = self.runtime.submit(self._function, tag, len(items), payload, self._terms)
         except RuntimeError as error:
@@ -283,6 +288,8 @@ class Feed:
 
     def next_chunk(self, deadline: float | None) -> Chunk | None:
         """The oldest chunk, done; None at the end. Raises `TimeoutError`."""
+        if self.runtime.is_forked_copy:
+            self.runtime.pool.check_open()  # which refuses; our lock may be held for ever
         with self._lock:
             self.attended = True
             if self._paused:

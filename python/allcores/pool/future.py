@@ -23,9 +23,14 @@ A future made by hand (`Future()`) is a standard future and nothing else.
 
 from __future__ import annotations
 
+import functools
 import threading
+from collections.abc import Callable
 from concurrent.futures import _base
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from .forks import owned_fds
 
 if TYPE_CHECKING:
     from allcores._core import Slot
@@ -51,6 +56,17 @@ def _tell_the_late() -> None:
     if _late:
         with _settled:
             _settled.notify_all()
+
+
+def _renew_locks() -> None:
+    """In a forked child: threads that are not there may have held them."""
+    global _inflating, _settled, _late
+    _inflating = threading.RLock()
+    _settled = threading.Condition()
+    _late = 0
+
+
+owned_fds.on_child(_renew_locks)
 
 
 class Owner(Protocol):
@@ -146,6 +162,20 @@ class Future(_base.Future[T]):
             return True
         return self.cancelled() if slot is not None else super().cancel()
 
+    def add_done_callback(self, fn: Callable[[Future[T]], object]) -> None:
+        """Has `fn` called with the future when it has ended, in the context of this call.
+
+        What a callback raises is logged and else ignored.
+        """
+        run: Callable[..., object] = copy_context().run
+        super().add_done_callback(functools.partial(run, fn))
+
+    def __repr__(self) -> str:
+        try:
+            return super().__repr__()
+        except RuntimeError:
+            return f"<{type(self).__name__} at {id(self):#x} of another process>"
+
     def settle(self) -> None:
         """Decodes the outcome of a slot that is done and, if inflated, publishes it."""
         state = self.__dict__
@@ -174,6 +204,12 @@ class Future(_base.Future[T]):
         if inflated:
             self._publish(cancelled, error, value)
         _tell_the_late()
+
+    def on_child(self) -> None:
+        """In a forked child nobody will publish it: back to the first tier, which refuses."""
+        if self._slot is not None:
+            for name in _SECOND_TIER:
+                self.__dict__.pop(name, None)
 
     def _publish(self, cancelled: bool, error: BaseException | None, value: Any) -> None:
         if cancelled:

@@ -9,6 +9,7 @@ thread, which does what the engine can't without Python:
 | `completed`      | settles and publishes a future that somebody looks into          |
 | `workers wanted` | starts worker processes (a worker has used up its tasks)         |
 | `worker gone`    | reaps its process                                                |
+| `said`           | handles a log record of a worker                                 |
 | `finished`       | reaps the rest and ends                                          |
 """
 
@@ -24,7 +25,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._core import CANCELLED, FAILED, Pool, mark_forked
-from . import blackbox, codec, death, leash, tags, worker
+from . import blackbox, codec, context, death, leash, tags, worker
 from .forks import generation, owned_fds
 from .functions import FunctionCache
 from .obituary import Life
@@ -113,6 +114,11 @@ class Runtime:
         if wanted:
             self.start_workers(wanted)
         return slot
+
+    def context_values(self) -> bytes:
+        """What the calls to come are to find in the executor's context variables."""
+        variables = self.launcher.context_vars
+        return context.take(variables, self.launcher.encoder) if variables else b""
 
     def function_id(self, function: Callable[..., Any]) -> int | None:
         """The number under which the engine has the function; None if it must travel."""
@@ -252,20 +258,29 @@ class Runtime:
 
     def _notify(self) -> None:
         while True:
-            kind, number = self.pool.next_notice()  # type: ignore[misc]  # waits for ever
+            kind, number, *words = self.pool.next_notice()  # type: ignore[misc]  # waits for ever
             if kind == "completed":
-                future = self._watched.pop(number, None)
+                # Watched until it is published: a fork in between must know of it.
+                future = self._watched.get(number)
                 if future is not None:
                     self._settle(future)
+                    del self._watched[number]
                 del future
             elif kind == "workers wanted":
                 self._replace_workers()
             elif kind == "worker gone":
                 self._reap(number)
+            elif kind == "said":
+                self._log(words[0])
             else:
                 break
         self.reap_all()
         self._is_over()
+
+    def _log(self, record: bytes) -> None:
+        from . import logs
+
+        logs.handle(record)
 
     def _settle(self, future: Future[Any]) -> None:
         try:
@@ -337,6 +352,13 @@ class Runtime:
         self.launcher.release()
         _runtimes.discard(self)
 
+    def on_child(self) -> None:
+        """In a forked child: whoever asks this for anything is told that it is not usable here."""
+        self.is_begun = False
+        for future in self._watched.values():
+            future.on_child()
+        self._watched.clear()
+
     @property
     def is_forked_copy(self) -> bool:
         """Whether this is the copy that a forked child has: nothing can be done with it."""
@@ -394,6 +416,7 @@ def _forget_all() -> None:
     children: set[Any] = vars(multiprocessing_process)["_children"]
     for runtime in _runtimes:
         children.difference_update(life.process for life in runtime._lives.values())
+        runtime.on_child()
     _runtimes.clear()
 
 

@@ -30,7 +30,7 @@ from pickle import PicklingError
 from typing import Any
 
 from ..settings import Settings
-from . import interrupts
+from . import interrupts, nesting
 from .bootstrap import Handle, Spec, describe_main
 from .codec import Encoder
 from .forks import owned_fds
@@ -46,7 +46,8 @@ class Launcher:
     executor is first used (then nobody can hold a lock that the child would wait for, and the
     first worker is there after 6 ms), else the fork server of our own (some 80 ms). Arguments of
     an initializer that can only be inherited (locks of a fork context) are inherited.
-    `may_fork=False` is for executors that start workers again and again.
+    `may_fork=False` is for executors that start workers again and again. `workers` is their number,
+    for the share of the cores that each gets.
     """
 
     def __init__(
@@ -56,11 +57,17 @@ class Launcher:
         initializer: Initializer | None = None,
         initargs: tuple[Any, ...] = (),
         may_fork: bool = True,
+        workers: int | None = None,
+        context_vars: tuple[Any, ...] = (),
+        forward_logs: bool = False,
     ) -> None:
         self._is_default = context is None
         self._plain = False
         self.initializer = initializer
         self.initargs = initargs
+        self.workers = workers
+        self.context_vars = context_vars
+        self.forward_logs = forward_logs
         chosen = context if context is not None else _named_default(initargs)
         self._undecided = chosen is None and may_fork and "fork" in _METHODS
         self.context: BaseContext = _concrete(chosen or _safe_default())
@@ -141,6 +148,9 @@ class Launcher:
             main=None if method == "fork" else describe_main(),
             unblock_interrupts=not interrupts.are_blocked(),
             carried=self._carry(method),
+            cores=None if self.workers is None else nesting.share_of_each(self.workers),
+            after_threads=method == "fork" and not _is_single_threaded(),
+            log_levels=self._log_levels(),
         )
         handles = tuple(Handle(fd, inherited=method == "fork") for fd in fds)
         process: Any = self.context.Process(  # type: ignore[attr-defined]
@@ -160,14 +170,21 @@ class Launcher:
             process.start()
         return process  # type: ignore[no-any-return]
 
+    def _log_levels(self) -> Any:
+        if not self.forward_logs:
+            return None
+        from . import logs
+
+        return logs.levels()
+
     def _carry(self, method: str) -> Any:
-        if self.initializer is None:
+        call = None if self.initializer is None else (self.initializer, self.initargs)
+        if call is None and not self.context_vars:
             return None
         from .carried import Carried, Inherited
 
-        if method == "fork":
-            return Inherited(self.initializer, self.initargs)
-        return Carried(self.encoder, self.initializer, self.initargs)
+        content = (call, self.context_vars)
+        return Inherited(content) if method == "fork" else Carried(self.encoder, content)
 
     def _popen(self, method: str) -> Callable[[BaseProcess], Any]:
         if method == "fork":

@@ -54,6 +54,10 @@ def main(
     port = Port(control, stream)
     os.close(control)
     owned_fds.add(port.fileno())
+    if spec.log_levels is not None:
+        from . import logs
+
+        logs.forward(port, spec.log_levels)
     if initialize(port, spec):
         port.ready()
         serve(port, None if most is None else limited(most))
@@ -104,12 +108,8 @@ def serve(port: Port, memory: Memory | None = None) -> None:
         elif tag == FORGET:
             functions.pop(function, None)
             continue
-        elif start is None:
-            answer = chunk(functions.get(function), payload, star=tag == tags.STARMAP)
         else:
-            answer = careful_chunk(
-                port, functions.get(function), payload, start, star=tag == tags.STARMAP
-            )
+            answer = run(port, functions.get(function), tag, start, payload)
         try:
             port.reply(*answer)
         except OSError as error:
@@ -126,6 +126,30 @@ def load(payload: bytes) -> codec.LoadedFunction | bytes:
         return codec.load_function(payload or b"")
     except BaseException as error:
         return codec.dump_exception(error)
+
+
+def run(
+    port: Port,
+    loaded: codec.LoadedFunction | bytes | None,
+    tag: int,
+    start: int | None,
+    payload: bytes,
+) -> Answer:
+    """Answers a batch of any kind."""
+    if tag >= tags.IN_CONTEXT:
+        from . import context
+
+        try:
+            surroundings, payload = context.unwrap(payload)
+        except BaseException as error:
+            return tags.UNDECODED, codec.dump_exception(error)
+        return surroundings.run(run, port, loaded, tag - tags.IN_CONTEXT, start, payload)
+    if tag == tags.CALL:
+        return call(loaded, payload)
+    star = tag == tags.STARMAP
+    if start is None:
+        return chunk(loaded, payload, star=star)
+    return careful_chunk(port, loaded, payload, start, star=star)
 
 
 def call(loaded: codec.LoadedFunction | bytes | None, payload: bytes) -> Answer:
