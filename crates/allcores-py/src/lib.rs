@@ -21,7 +21,7 @@ mod _core {
     #[pymodule_export]
     use super::pool::Pool;
     #[pymodule_export]
-    use super::port::Port;
+    use super::port::{Port, Walk};
     #[pymodule_export]
     use super::slot::Slot;
 
@@ -29,6 +29,8 @@ mod _core {
     const FAILED: i64 = super::slot::FAILED;
     #[pymodule_export]
     const CANCELLED: i64 = super::slot::CANCELLED;
+    #[pymodule_export]
+    const PARTS: i64 = super::slot::PARTS;
     #[pymodule_export]
     const FUNCTION: i64 = super::port::FUNCTION;
     #[pymodule_export]

@@ -1,7 +1,7 @@
 """The worker's main loop: take a batch, unpickle it, run it, answer.
 
 ```
-   port.next() ──► (function, tag, count, payload)
+   port.next() ──► (function, tag, start, payload)
                       │ CALL            one call           ──► RESULT | ERROR | UNDECODED
                       │ MAP, STARMAP    a chunk of items   ──► RESULTS | APART | UNDECODED
                       │ FUNCTION        remember it
