@@ -2,18 +2,21 @@
 well as allcores.
 
 Fixtures: `implementation` (both, unless the test is marked `ours_only`), `link` (both links of
-allcores), `rng` (seeded).
+allcores), `rng` (seeded), `meeting` (where workers wait for the test).
 """
 
 from __future__ import annotations
 
 import os
 import random
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support import leaks
 from support.implementations import DIFFERENCES, Implementation
+from support.meetings import Meeting
 from support.watchdog import Watchdog
 
 IMPLEMENTATIONS = ("stdlib", "allcores")
@@ -114,3 +117,11 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
     seed = f"{request.config.getoption('seed')} {request.node.nodeid}"
     print(f"seed: {seed}")
     return random.Random(seed)
+
+
+@pytest.fixture
+def meeting() -> Iterator[Meeting]:
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = Meeting(Path(folder))
+        yield meeting
+        meeting.close()

@@ -55,6 +55,51 @@ DIFFERENCES = {
         "context variables and log records cross into workers and back if asked to, and callbacks "
         "run in the context in which they were added"
     ),
+    "a lost worker costs one task": (
+        "a pool made with `on_worker_death='replace'` loses only what the dead worker was running; "
+        "the standard pool breaks"
+    ),
+    "lost workers have last words": (
+        "`WorkerDied` says which function, argument, process and signal it was, and where; the "
+        "standard error says that a process was terminated abruptly"
+    ),
+    "every future has an error of its own": (
+        "futures that a broken pool fails share no exception object (python/cpython#101267)"
+    ),
+    "recycling strands nothing": (
+        "`max_tasks_per_child` works however the pool ends; the standard pool can hang "
+        "(python/cpython#115634, #119592, #152967)"
+    ),
+    "shutdown bears what does not pickle": (
+        "`shutdown(cancel_futures=True)` returns though tasks can not be pickled; the standard one "
+        "can hang (python/cpython#116685)"
+    ),
+    "running tasks can be stopped": (
+        "`cancel(running=True)` and `options(timeout=)` end a task that runs, with the processes "
+        "that it has started; in the standard library nothing does"
+    ),
+    "bounded shutdown": (
+        "`shutdown(timeout=)` and `shutdown(abandon=True)` end tasks that are stuck; the standard "
+        "`shutdown` and the interpreter's exit wait for them"
+    ),
+    "maps go on after an exception": (
+        "`next` gives the results after one that raised, and `return_exceptions=True` gives the "
+        "exceptions as results; the standard iterator is over"
+    ),
+    "dropped maps warn": "a map that is dropped before its end warns that items were not run",
+    "maps are lazy": (
+        "`map` takes items as results are consumed; the standard one takes all at once"
+    ),
+    "workers have a memory limit": "`max_worker_memory`; the standard library has none",
+    "waiting tasks are small": "the engine keeps less than 300 bytes for each",
+    "Ctrl-C ends what runs": (
+        "a Ctrl-C that leaves the `with` block or the program ends running tasks, quietly; in the "
+        "standard library each worker shows a traceback of its own"
+    ),
+    "pools outlive the main thread": (
+        "other threads can use pools after the main thread's end; the standard library refuses "
+        "(python/cpython#148280)"
+    ),
     "buffersize everywhere": "`map(buffersize=)` works everywhere; there it does from 3.14 on",
     "kill and terminate everywhere": (
         "`terminate_workers` and `kill_workers` exist everywhere; there they do from 3.14 on"

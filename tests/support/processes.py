@@ -50,6 +50,14 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
+def pause(pid: int) -> None:
+    """Stops a process: it is alive and does nothing.  Nothing tells a stranger that it has stopped,
+    so it is looked at again."""
+    os.kill(pid, signal.SIGSTOP)
+    while (fields := _stat(pid)) and fields[0] not in "TZ":
+        os.sched_yield()
+
+
 def command_line(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
@@ -99,3 +107,8 @@ def kill(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def workers() -> set[int]:
+    """The living processes below this one that are no helpers."""
+    return {pid for pid in descendants(os.getpid()) if not is_zombie(pid) and not is_helper(pid)}

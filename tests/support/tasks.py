@@ -150,6 +150,10 @@ class RefusesRestoring:
         raise UserError("__setstate__ refused")
 
 
+def make_refusing_restoring() -> RefusesRestoring:
+    return RefusesRestoring()
+
+
 def make_lock_holder() -> Any:
     import threading
 
