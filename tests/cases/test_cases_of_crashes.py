@@ -18,7 +18,7 @@ from support.implementations import START_METHODS, Implementation
 from support.meetings import Meeting, meet
 
 REPLACES = pytest.mark.ours_only("a lost worker costs one task")
-LAST_WORDS = pytest.mark.ours_only("lost workers have last words")
+LAST_WORDS = pytest.mark.ours_only("deaths tell their story")
 CHUNK_SIZES = pytest.mark.parametrize(
     "chunks", [{}, {"chunksize": 1}, {"chunksize": 4}], ids=["measured", "1", "4"]
 )
@@ -38,16 +38,29 @@ def test_c01_task_for_a_killed_idle_worker_runs_in_a_new_one(
 
 
 @REPLACES
-def test_c01_task_that_the_killed_worker_had_not_begun_runs_in_a_new_one(
+def test_c01_tasks_that_the_killed_worker_had_not_begun_run_in_a_new_one(
     implementation: Implementation, link: str
 ) -> None:
-    """The task is sent before the death is known: to a worker that is stopped, then killed."""
+    """The tasks are sent before the death is known: to a worker that is stopped, then killed."""
     with implementation.pool(max_workers=1, on_worker_death="replace") as pool:
         victim = pool.submit(tasks.worker_pid).result(timeout=50)
         processes.pause(victim)
-        futures = [pool.submit(tasks.worker_pid) for _ in range(5)]
+        futures = [pool.submit(tasks.worker_pid) for _ in range(50)]
         tasks.kill(victim)
-        assert {future.result(timeout=50) for future in futures} != {victim}
+        errors = [future.exception(timeout=50) for future in futures]
+    assert victim not in {future.result() for future in futures if not future.exception()}
+    check_few_lost(errors, link)
+
+
+# Without shared memory nobody can see how far a dead worker had come: what was sent to it counts
+# as begun.
+SENT_AHEAD = {"shm": 0, "stream": 2}
+
+
+def check_few_lost(errors: list[Any], link: str) -> None:
+    lost = [error for error in errors if error is not None]
+    assert all(isinstance(error, BrokenProcessPool) for error in lost)
+    assert len(lost) <= SENT_AHEAD[link]
 
 
 @REPLACES
@@ -171,30 +184,42 @@ def test_c06_what_a_killed_worker_had_not_read_runs_in_a_new_one(
         load = bytes(2**20)
         futures = [pool.submit(len, load) for _ in range(200)]
         tasks.kill(victim)
-        assert {future.result(timeout=50) for future in futures} == {2**20}
+        errors = [future.exception(timeout=50) for future in futures]
+    check_few_lost(errors, link)
+    assert {future.result() for future in futures if not future.exception()} == {2**20}
 
 
 @REPLACES
+@pytest.mark.parametrize("victims", ["those at work", "those that start, too"])
 def test_c07_every_future_ends_whenever_workers_are_killed(
-    implementation: Implementation, link: str, rng: Any, meeting: Meeting
+    implementation: Implementation, link: str, rng: Any, meeting: Meeting, victims: str
 ) -> None:
-    """A hundred kills in the midst of full load, each of which costs one task at most."""
+    """A hundred kills in the midst of full load, each of which costs a task at most."""
     kills = 0
     with implementation.pool(max_workers=2, on_worker_death="replace") as pool:
-        rounds = []
+        futures, known = [], set()
         for _ in range(100):
             kill_at = rng.randrange(40)
             for number in range(40):
                 load = bytes([number]) * rng.choice([1, 1000, 100_000])
-                rounds.append((load, pool.submit(tasks.identity, load)))
-                if number == kill_at and (there := list(pool._processes)):
-                    processes.kill([rng.choice(there)])
+                futures.append((load, pool.submit(troubles.sign, load)))
+                there = set(pool._processes)
+                if victims == "those at work":
+                    there &= known
+                if number == kill_at and there:
+                    processes.kill([rng.choice(sorted(there))])
                     kills += 1
-        errors = [future.exception(timeout=50) for _, future in rounds]
-        for (load, future), error in zip(rounds, errors, strict=True):
-            assert isinstance(error, implementation.module.WorkerDied) or future.result() == load
-        assert sum(error is not None for error in errors) <= kills
+            known |= {future.result()[0] for _, future in futures[-200:] if has_result(future)}
+        errors = [future.exception(timeout=50) for _, future in futures]
+        for (load, future), error in zip(futures, errors, strict=True):
+            assert isinstance(error, implementation.module.WorkerDied) or future.result()[1] == load
+        assert kills
+        assert sum(error is not None for error in errors) <= kills * (1 + SENT_AHEAD[link])
         assert len(meeting.crew_of(pool, 2)) == 2
+
+
+def has_result(future: Any) -> bool:
+    return future.done() and future.exception() is None
 
 
 @contextlib.contextmanager

@@ -59,10 +59,6 @@ DIFFERENCES = {
         "a pool made with `on_worker_death='replace'` loses only what the dead worker was running; "
         "the standard pool breaks"
     ),
-    "lost workers have last words": (
-        "`WorkerDied` says which function, argument, process and signal it was, and where; the "
-        "standard error says that a process was terminated abruptly"
-    ),
     "every future has an error of its own": (
         "futures that a broken pool fails share no exception object (python/cpython#101267)"
     ),

@@ -8,7 +8,7 @@ import subprocess
 import time
 from typing import Any, NoReturn
 
-from support import tasks
+from support import crashes, tasks
 from support.meetings import Place
 
 # Those that end their worker.
@@ -21,6 +21,7 @@ def leave_at_5(number: int) -> int:
 
 
 def dereference_null() -> None:
+    crashes.without_a_core_file()
     ctypes.string_at(0)
 
 
@@ -34,6 +35,11 @@ def meet_and_die(place: Place) -> NoReturn:
     place.arrive()
     place.wait()
     tasks.die()
+
+
+def sign(load: bytes) -> tuple[int, bytes]:
+    """Something to do for a worker that may be killed any time, and who did it."""
+    return os.getpid(), load
 
 
 # Those that never end by themselves.
