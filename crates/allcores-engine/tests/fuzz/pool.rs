@@ -1,0 +1,127 @@
+//! A whole pool whose workers are mad: however they end, every batch has one outcome, and the pool
+//! comes to its end.
+//!
+//! No process belongs to these workers, so the pool has nobody to signal; that it ends the process of a
+//! mad worker is for `tests/crash.rs`.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use allcores_engine::scheduler::{Config, OnLost};
+use allcores_engine::{FnId, LinkKind, Pool, PoolConfig, Slot};
+
+use super::reader::Reader;
+use super::shm::MadPeer;
+use super::stream;
+
+/// Nothing is left to wait for then.
+const PATIENCE: Duration = Duration::from_secs(20);
+const MOST_WORKERS: usize = 5;
+
+enum Worker {
+    Shm(Box<MadPeer>),
+    Stream(UnixStream),
+}
+
+impl Worker {
+    fn new(kind: LinkKind, control: OwnedFd) -> Option<Worker> {
+        match kind {
+            LinkKind::Shm => MadPeer::worker(control).map(|mad| Worker::Shm(Box::new(mad))),
+            LinkKind::Stream => {
+                let stream = UnixStream::from(control);
+                stream.set_nonblocking(true).expect("a socket");
+                Some(Worker::Stream(stream))
+            }
+        }
+    }
+
+    fn act(&mut self, reader: &mut Reader<'_>) {
+        match self {
+            Worker::Shm(mad) => {
+                mad.act(reader);
+                mad.ring();
+            }
+            Worker::Stream(stream) => stream::write(stream, reader),
+        }
+    }
+}
+
+/// A pool that loses its mind, worker by worker.
+pub(crate) fn pool(data: &[u8]) {
+    let mut reader = Reader::new(data);
+    let kind = if reader.byte() % 3 == 0 { LinkKind::Stream } else { LinkKind::Shm };
+    let take_back = kind == LinkKind::Shm;
+    let config = Config {
+        max_workers: 2,
+        take_back,
+        max_prefetch: if take_back { 48 } else { 1 },
+        on_worker_lost: if reader.byte() % 2 == 0 { OnLost::Break } else { OnLost::Replace },
+        ..Config::default()
+    };
+    let pool = Pool::new(PoolConfig { scheduler: config, link: kind }).expect("a pool");
+    pool.start_collector().expect("a thread");
+    let function = pool.register(vec![7; 100]);
+    let mut workers = Vec::new();
+    let mut opened = 0;
+    let mut slots: Vec<Arc<Slot>> = Vec::new();
+    while let Some(step) = reader.step() {
+        match step % 8 {
+            0 | 1 if slots.len() < 100 => slots.extend(submit(&pool, function, &mut reader)),
+            2 if !slots.is_empty() => {
+                let slot = &slots[reader.below(slots.len())];
+                let _running = pool.is_running(slot);
+                let _cancelled = pool.cancel(slot);
+            }
+            3 if !workers.is_empty() && reader.byte() % 8 == 0 => {
+                drop(workers.swap_remove(reader.below(workers.len())));
+            }
+            _ if !workers.is_empty() => {
+                let at = reader.below(workers.len());
+                let worker: &mut Worker = &mut workers[at];
+                worker.act(&mut reader);
+            }
+            _ => {}
+        }
+        start_wanted(&pool, kind, &mut workers, &mut opened);
+    }
+    workers.clear();
+    pool.shut_down(reader.byte() % 2 == 0);
+    // Workers that end before they are ready: after a few the pool gives up.
+    for _ in 0..=slots.len() + MOST_WORKERS {
+        start_wanted(&pool, kind, &mut workers, &mut 0);
+        workers.clear();
+        if pool.join(Some(Duration::ZERO)) {
+            break;
+        }
+        // Somebody hears of the last end, or wants a worker: both are events of the pool.
+        let _notice = pool.next_notice(Some(Duration::from_millis(20)));
+    }
+    for slot in &slots {
+        assert!(pool.wait(slot, Some(PATIENCE)), "{} has no outcome", slot.id());
+        assert!(slot.take().is_some(), "{} has no outcome to take", slot.id());
+        assert!(slot.take().is_none(), "{} has two outcomes", slot.id());
+    }
+    assert!(pool.join(Some(PATIENCE)), "the pool does not end");
+}
+
+fn submit(pool: &Pool, function: FnId, reader: &mut Reader<'_>) -> Option<Arc<Slot>> {
+    let function = (reader.byte() % 2 == 0).then_some(function);
+    let payload = reader.some_bytes().to_vec();
+    let (tag, count) = (u32::from(reader.byte()), 1 + u32::from(reader.byte() % 8));
+    // A broken pool takes nothing.
+    pool.submit(function, tag, count, payload.into()).ok()
+}
+
+fn start_wanted(pool: &Pool, kind: LinkKind, workers: &mut Vec<Worker>, opened: &mut usize) {
+    for _ in 0..pool.take_workers_wanted() {
+        let Ok(Some((id, control))) = pool.open_link() else { return };
+        if *opened < MOST_WORKERS {
+            *opened += 1;
+            workers.extend(Worker::new(kind, control));
+        } else {
+            pool.start_failed(id);
+        }
+    }
+}
