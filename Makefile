@@ -36,6 +36,9 @@ bench: wheel  ## every question of benchmarks/ against every peer, then the bars
 soak: dev  ## pools under random kills, every task accounted for; MINUTES=5, SEED=… repeats the decisions
 	@PYTHONPATH=tests $(VENV)/bin/python -m soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
+fuzz: $(READY)  ## every decoder of another process's bytes, guided by coverage; SECONDS=60; needs a C++ compiler
+	@$(VENV)/bin/python scripts/fuzz.py --seconds $(or $(SECONDS),60)
+
 loom: $(READY)  ## the protocols under the model checker
 	@$(VENV)/bin/python scripts/gate.py loom loom-slot
 

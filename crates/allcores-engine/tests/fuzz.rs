@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use common::watched;
+use targets::reader::Reader;
 use targets::{TARGETS, Target};
 
 const CASES: u32 = 300;
@@ -79,7 +80,7 @@ fn random_scripts_hold_messages_of_every_kind() {
     let scripts = prop::collection::vec(any::<u8>(), 100);
     let config = Config { failure_persistence: None, ..Config::with_cases(2_000) };
     let ran = TestRunner::new(config).run(&scripts, |script| {
-        let words = targets::nearly_a_message(&script);
+        let words = Reader::new(&script).message(&[]);
         if Message::decode(&words).is_ok() {
             seen.lock().expect("no panic").insert(words[0] & 0xff);
         }

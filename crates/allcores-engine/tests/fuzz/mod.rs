@@ -10,7 +10,7 @@
 mod control;
 mod memory;
 mod pool;
-mod reader;
+pub(crate) mod reader;
 mod shm;
 mod stream;
 
@@ -30,8 +30,3 @@ pub(crate) const TARGETS: [Target; 10] = [
     ("shm_worker", shm::worker),
     ("pool", pool::pool),
 ];
-
-/// What the targets push as a message when they are given this script.
-pub(crate) fn nearly_a_message(script: &[u8]) -> [u64; allcores_shm::MESSAGE_WORDS] {
-    reader::Reader::new(script).message(&[])
-}
