@@ -43,7 +43,8 @@ def names() -> list[str]:
 
 def host() -> str:
     said = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
-    return re.findall(r"^host: (.+)$", said, re.MULTILINE)[0]
+    (found,) = re.findall(r"^host: (.+)$", said, re.MULTILINE)
+    return str(found)
 
 
 def build() -> Path:

@@ -2,9 +2,10 @@
 //! `make fuzz` runs for long, and every input that once broke something.
 #![cfg(not(loom))]
 
-mod common;
 #[path = "fuzz/mod.rs"]
 mod targets;
+#[path = "common/watch.rs"]
+mod watch;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,9 +15,9 @@ use allcores_shm::Message;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use common::watched;
 use targets::reader::Reader;
 use targets::{TARGETS, Target};
+use watch::watched;
 
 const CASES: u32 = 300;
 

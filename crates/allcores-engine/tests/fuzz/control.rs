@@ -54,7 +54,7 @@ pub(crate) fn say_anything(peer: &UnixStream, reader: &mut Reader<'_>) -> usize 
     let mut bytes = vec![reader.byte() % 5, 0, 0, 0];
     bytes.extend(u32::from(reader.byte() % 5).to_le_bytes());
     bytes.extend(GUARD);
-    if reader.byte() % 4 == 0 {
+    if reader.one_in(4) {
         let at = reader.below(16);
         bytes[at] ^= reader.byte();
         bytes.truncate(1 + reader.below(16));

@@ -140,7 +140,7 @@ pub(crate) fn shelf(data: &[u8]) {
             3 => views.clear(),
             _ => {
                 let (place, generation) = (reader.word() % 300, reader.word() & 0x3fff_ffff);
-                let at = reader.below(4) as u64 * (1 << 44) | place << 30 | generation;
+                let at = (reader.below(4) as u64) << 44 | place << 30 | generation;
                 let len = reader.word();
                 if let Ok(view) = shelf.open(BlockRef::from_word(at), len) {
                     assert_eq!(view.copy_to_vec().len() as u64, len, "not what was asked for");

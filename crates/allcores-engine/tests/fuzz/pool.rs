@@ -53,13 +53,13 @@ impl Worker {
 /// A pool that loses its mind, worker by worker.
 pub(crate) fn pool(data: &[u8]) {
     let mut reader = Reader::new(data);
-    let kind = if reader.byte() % 3 == 0 { LinkKind::Stream } else { LinkKind::Shm };
+    let kind = if reader.one_in(3) { LinkKind::Stream } else { LinkKind::Shm };
     let take_back = kind == LinkKind::Shm;
     let config = Config {
         max_workers: 2,
         take_back,
         max_prefetch: if take_back { 48 } else { 1 },
-        on_worker_lost: if reader.byte() % 2 == 0 { OnLost::Break } else { OnLost::Replace },
+        on_worker_lost: if reader.one_in(2) { OnLost::Break } else { OnLost::Replace },
         ..Config::default()
     };
     let pool = Pool::new(PoolConfig { scheduler: config, link: kind }).expect("a pool");
@@ -76,7 +76,7 @@ pub(crate) fn pool(data: &[u8]) {
                 let _running = pool.is_running(slot);
                 let _cancelled = pool.cancel(slot);
             }
-            3 if !workers.is_empty() && reader.byte() % 8 == 0 => {
+            3 if !workers.is_empty() && reader.one_in(8) => {
                 drop(workers.swap_remove(reader.below(workers.len())));
             }
             _ if !workers.is_empty() => {
@@ -89,7 +89,7 @@ pub(crate) fn pool(data: &[u8]) {
         start_wanted(&pool, kind, &mut workers, &mut opened);
     }
     workers.clear();
-    pool.shut_down(reader.byte() % 2 == 0);
+    pool.shut_down(reader.one_in(2));
     // Workers that end before they are ready: after a few the pool gives up.
     let is_over = (0..LOOKS).any(|_| {
         start_wanted(&pool, kind, &mut workers, &mut 0);
@@ -106,7 +106,7 @@ pub(crate) fn pool(data: &[u8]) {
 }
 
 fn submit(pool: &Pool, function: FnId, reader: &mut Reader<'_>) -> Option<Arc<Slot>> {
-    let function = (reader.byte() % 2 == 0).then_some(function);
+    let function = (reader.one_in(2)).then_some(function);
     let payload = reader.some_bytes().to_vec();
     let (tag, count) = (u32::from(reader.byte()), 1 + u32::from(reader.byte() % 8));
     // A broken pool takes nothing.

@@ -25,6 +25,11 @@ impl<'a> Reader<'a> {
         usize::from(self.byte()) % limit.max(1)
     }
 
+    /// True for one of so many bytes.
+    pub(crate) fn one_in(&mut self, many: u8) -> bool {
+        self.byte().is_multiple_of(many)
+    }
+
     /// Words that a hostile peer would like: small ones, those near the end, single bits, any.
     pub(crate) fn word(&mut self) -> u64 {
         match self.byte() {

@@ -80,13 +80,13 @@ fn take(end: &mut dyn WorkerEnd) -> bool {
 pub(crate) fn write(peer: &UnixStream, reader: &mut Reader<'_>) {
     let mut peer = peer;
     // A socket that is full or closed takes less; that is part of the game.
-    if reader.byte() % 4 == 0 {
+    if reader.one_in(4) {
         let _written = peer.write(reader.bytes(200));
         return;
     }
     let mut words = reader.message(&[]);
     let follows = reader.below(80);
-    if reader.byte() % 4 != 0 && Message::decode(&words).is_ok() {
+    if !reader.one_in(4) && Message::decode(&words).is_ok() {
         // Announces what follows, where it announces anything.
         words[6] = follows as u64;
         if Message::decode(&words).is_err() {
