@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Encoder", "LoadedFunction", "argument_text", "dump_exception", "dumps_result",
-    "load_exception", "load_function", "load_result", "load_results", "loads", "name_of", "note_call",
+    "load_exception", "load_function", "load_result", "load_results", "loads", "name_of",
+    "note_call",
 ]  # fmt: skip
 
 
