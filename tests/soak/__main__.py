@@ -25,6 +25,9 @@ from typing import Any
 from support import processes
 
 HANG_SECONDS = 60.0
+UNFIT_TO_GO_ON = 3
+"""The exit code of a player that has told of what it can't go on after."""
+ENDLESS = 1 << 31
 LAST_WORDS_SECONDS = 5.0
 SHOWN = 20
 
@@ -69,31 +72,26 @@ class Account:
 class Player:
     """A process that plays rounds from `first` to before `last`, seen from outside."""
 
-    def __init__(self, seed: str, first: int, last: int) -> None:
+    def __init__(self, seed: str, first: int, last: int, until: float) -> None:
         self.current = first
         self._heard, told = os.pipe()
         self._words = b""
-        command = [sys.executable, "-m", "soak.player", seed, str(first), str(last), str(told)]
+        numbers = map(str, (first, last, until, told))
+        command = [sys.executable, "-m", "soak.player", seed, *numbers]
         self._process = subprocess.Popen(command, pass_fds=[told])
         os.close(told)
 
-    def hear(self, account: Account, until: float) -> int | None:
-        """Listens until `until`, or until the process ends; then its exit code."""
-        heard_last = monotonic()
-        while (now := monotonic()) < until:
-            limit = min(until, heard_last + HANG_SECONDS)
-            if select.select([self._heard], [], [], max(0.0, limit - now))[0]:
-                heard_last = monotonic()
-                data = os.read(self._heard, 1 << 20)
-                if not data:
-                    return self._process.wait()
-                self._take(account, data)
-            elif monotonic() - heard_last >= HANG_SECONDS:
-                self._show_stacks()
-                account.hangs += 1
-                account.accuse(self.current, f"nothing went on for {HANG_SECONDS:g} s")
+    def hear(self, account: Account) -> int:
+        """Listens until the process ends, or hangs; its exit code."""
+        while select.select([self._heard], [], [], HANG_SECONDS)[0]:
+            data = os.read(self._heard, 1 << 20)
+            if not data:
                 return self._process.wait()
-        return None
+            self._take(account, data)
+        account.hangs += 1
+        account.accuse(self.current, f"nothing went on for {HANG_SECONDS:g} s")
+        self._show_stacks()
+        return UNFIT_TO_GO_ON
 
     def _take(self, account: Account, data: bytes) -> None:
         *lines, self._words = (self._words + data).split(b"\n")
@@ -111,6 +109,7 @@ class Player:
             words = where.read_text() if where.exists() else ""
             print(f"    process {pid} {processes.command_line(pid)[:60]} waits in {words}")
         self._process.send_signal(signal.SIGABRT)
+        self._process.wait()
 
     def end(self) -> None:
         """Ends it and everything it started."""
@@ -130,21 +129,23 @@ def run(seed: str, seconds: float, only: int | None, times: int) -> Account:
     """Plays rounds until the time is up; or one round, some times."""
     account = Account(seed)
     until = monotonic() + seconds if only is None else float("inf")
-    number = 0
-    while monotonic() < until and number < (times if only is not None else 1 << 31):
-        first = number if only is None else only
-        player = Player(seed, first, 1 << 31 if only is None else only + 1)
+    number = played = 0
+    while monotonic() < until and (only is None or played < times):
+        player = Player(seed, number, ENDLESS, until) if only is None else one(seed, only)
         try:
-            code = player.hear(account, until)
+            code = player.hear(account)
         finally:
             player.end()
-        if code is None:
-            break
-        if code < 0 or code not in (0, 3):
+        if code not in (0, UNFIT_TO_GO_ON):
             account.crashes += 1
             account.accuse(player.current, f"the playing process ended with `{code}`")
-        number = player.current + 1 if only is None else number + 1
+        number, played = player.current + 1, played + 1
     return account
+
+
+def one(seed: str, number: int) -> Player:
+    """A process that plays just this round."""
+    return Player(seed, number, number + 1, float("inf"))
 
 
 def report(account: Account, seconds: float) -> str:

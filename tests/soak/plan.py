@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import random
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from soak import tasks
 from soak.tasks import ALWAYS, DEADLY, Order
@@ -23,7 +23,7 @@ class PoolPlan:
     start: str
     """A start method, or `default`."""
     link: str
-    on_death: str
+    on_death: Literal["break", "replace"]
     workers: int
     tasks_per_child: int | None
     memory: int | None
@@ -115,7 +115,7 @@ GENTLE: Final = ("wait", "no wait", "drop")
 
 # Killing is the point: most pools start workers quickly, and replace them.
 STARTS: Final = {"fork": 10, "default": 6, "forkserver": 5, "spawn": 1}
-DEATHS: Final = {"replace": 4, "break": 1}
+BREAKING: Final = 0.2
 
 
 def make(seed: str, number: int, ledger: str) -> Plan:
@@ -157,7 +157,7 @@ class _Maker:
         return PoolPlan(
             start=start,
             link="stream" if rng.random() < 0.35 else "shm",
-            on_death=self.chosen(DEATHS),
+            on_death="break" if rng.random() < BREAKING else "replace",
             workers=rng.randint(1, 4),
             # The standard library refuses the two together, and so do we.
             tasks_per_child=rng.randint(1, 20) if start != "fork" and rng.random() < 0.2 else None,

@@ -4,7 +4,7 @@
     (empty lines)                 something went on
     {"round": 7, "tasks": ...}    its account
 
-A task without an outcome leaves the process in an unknown state: it shows its stacks, tells, and
+It ends after the round in which its time is up. A task without an outcome leaves the process in an unknown state: it shows its stacks, tells, and
 ends.
 """
 
@@ -18,6 +18,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable
+from time import monotonic
 
 from support import leaks, processes
 
@@ -74,16 +75,21 @@ def _write(told: int, data: bytes) -> None:
         data = data[os.write(told, data) :]
 
 
-def main(seed: str, rounds: Iterable[int], told: int) -> int:
+def main(seed: str, rounds: Iterable[int], until: float, told: int) -> int:
     faulthandler.enable()
     # A worker that crashes has a black box of its own, or says nothing.
     os.register_at_fork(after_in_child=faulthandler.disable)
     leaks.adopt_orphans()
     # Forking with threads is what this is about.
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    return 0 if all(play_round(seed, number, told) for number in rounds) else UNFIT_TO_GO_ON
+    for number in rounds:
+        if monotonic() > until:
+            break
+        if not play_round(seed, number, told):
+            return UNFIT_TO_GO_ON
+    return 0
 
 
 if __name__ == "__main__":
-    _, seed_, first, last, told_ = sys.argv
-    sys.exit(main(seed_, range(int(first), int(last)), int(told_)))
+    _, seed_, first, last, until_, told_ = sys.argv
+    sys.exit(main(seed_, range(int(first), int(last)), float(until_), int(told_)))
