@@ -17,7 +17,7 @@ from support.implementations import START_METHODS, Implementation
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into Linux's /proc")
 
 OURS = "memfd:allcores"
-SEALED = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL  # type: ignore[attr-defined]
+SEALED = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 def descriptors(pid: int) -> dict[int, str]:
@@ -34,7 +34,7 @@ def descriptors(pid: int) -> dict[int, str]:
 def seals_and_modes() -> list[tuple[str, int, int]]:
     """Of each piece of memory that a worker holds: its name, its seals, who may open it."""
     return [
-        (name, fcntl.fcntl(fd, fcntl.F_GET_SEALS), os.fstat(fd).st_uid)  # type: ignore[attr-defined]
+        (name, fcntl.fcntl(fd, fcntl.F_GET_SEALS), os.fstat(fd).st_uid)
         for fd, name in descriptors(os.getpid()).items()
         if OURS in name
     ]

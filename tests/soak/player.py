@@ -4,8 +4,8 @@
     (empty lines)                 something went on
     {"round": 7, "tasks": ...}    its account
 
-It ends after the round in which its time is up. A task without an outcome leaves the process in an unknown state: it shows its stacks, tells, and
-ends.
+It ends after the round in which its time is up. A task without an outcome leaves the process in an
+unknown state: it shows its stacks, tells, and ends.
 """
 
 from __future__ import annotations
