@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check dev conformance bench loom valgrind docs wheel clean
+.PHONY: help demo test check dev conformance bench soak fuzz loom valgrind docs wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ bench: wheel  ## every question of benchmarks/ against every peer, then the bars
 	@out/bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt out/wheels/*.whl
 	@out/bench/bin/python -m benchmarks
 	@out/bench/bin/python -m benchmarks.bars
+
+soak: dev  ## pools under random kills, every task accounted for; MINUTES=5, SEED=… repeats the decisions
+	@PYTHONPATH=tests $(VENV)/bin/python -m soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(READY)  ## every decoder of another process's bytes, guided by coverage; SECONDS=60; needs a C++ compiler
+	@$(VENV)/bin/python scripts/fuzz.py --seconds $(or $(SECONDS),60)
 
 loom: $(READY)  ## the protocols under the model checker
 	@$(VENV)/bin/python scripts/gate.py loom loom-slot

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Encoder", "LoadedFunction", "argument_text", "dump_exception", "dumps_result",
-    "load_exception", "load_function", "load_result", "loads", "name_of", "note_call",
+    "load_exception", "load_function", "load_result", "load_results", "loads", "name_of",
+    "note_call",
 ]  # fmt: skip
 
 
@@ -114,3 +115,16 @@ def load_result(data: bytes, *, function: str | None = None, index: int | None =
         from ..errors import transport_error
 
         raise transport_error(error, what="the result", function=function, index=index) from error
+
+
+def load_results(data: bytes, count: int) -> tuple[list[Any], dict[int, bytes]]:
+    """What a worker says of `count` items of a chunk: a value for each and, by position, the
+    exceptions. Raises for bytes that say something else.
+    """
+    values, errors = loads(data)
+    if type(values) is not list or len(values) != count:
+        raise ValueError(f"these are not the results of {count} items")
+    for position, error in errors.items():
+        if type(position) is not int or not 0 <= position < count or type(error) is not bytes:
+            raise ValueError(f"an item without a place has failed: `{position}`")
+    return values, errors

@@ -23,6 +23,8 @@ from typing import Any
 from .definitions import why_missing
 from .pickling import dumps_result
 
+Body = tuple[str, Any]
+
 _WHOLE, _PARTS, _GROUP, _WORDS = "whole", "parts", "group", "words"
 
 _short = Repr()
@@ -66,11 +68,12 @@ def dump_exception(
 
 def load_exception(data: bytes) -> BaseException:
     """The exception of `dump_exception`, in the parent, its cause set to the remote traceback."""
-    from ..errors import RemoteError, remote_traceback
+    from ..errors import RemoteError, remote_traceback, transport_error
 
-    words: tuple[str, str, str]
-    notes: list[str]
-    words, notes, body = pickle.loads(data)
+    try:
+        words, notes, body = _opened(data)
+    except Exception as failure:
+        return transport_error(failure, what="the exception", function=None, index=None)
     try:
         error = _rebuild(body) if body[0] != _WORDS else RemoteError(*words)
     except BaseException as failure:
@@ -88,6 +91,16 @@ def load_exception(data: bytes) -> BaseException:
         _add_note(error, note)
     _set(error, "__cause__", remote_traceback(words[2]))
     return error
+
+
+def _opened(data: bytes) -> tuple[tuple[str, str, str], list[str], Body]:
+    """What `dump_exception` wrote; raises whatever bytes that it did not write may raise."""
+    words, notes, body = pickle.loads(data)
+    type_name, text, traceback = words
+    way, content = body
+    if not all(isinstance(each, str) for each in (type_name, text, traceback, way, *notes)):
+        raise TypeError("these bytes are no exception")
+    return (type_name, text, traceback), list(notes), (way, content)
 
 
 def name_of(function: object) -> str:
@@ -181,9 +194,6 @@ def _travels(value: object) -> bool:
     except BaseException:
         return False
     return True
-
-
-Body = tuple[str, Any]
 
 
 def _body(error: BaseException) -> Body | None:

@@ -353,11 +353,15 @@ class Feed:
     def _part(self, chunk: Chunk, where: range, raw: Raw) -> tuple[list[Any], dict[int, Any]]:
         """What `values_of` says, of these items of the chunk, by position among them."""
         tag, payload = raw
-        if tag == tags.RESULTS:
-            values, errors = codec.loads(payload)
+        if tag in (tags.RESULTS, tags.APART):
+            try:
+                values, errors = codec.load_results(payload, len(where))
+            except Exception as error:
+                unread = error
+                return _all_failed(len(where), lambda: self._unreadable(unread, chunk, where.start))
+            if tag == tags.APART:
+                return self._values_apart(values, errors, chunk.first + where.start)
             return values, errors
-        if tag == tags.APART:
-            return self._values_apart(payload, chunk.first + where.start)
         if tag == CANCELLED:
             return _all_failed(len(where), _cancelled)
         return _all_failed(len(where), lambda: self._error_at(chunk, where.start, raw))
@@ -367,8 +371,15 @@ class Feed:
         index = chunk.first + position
         return self.runtime.error_of(raw, call=self.name, index=index, argument=text)
 
-    def _values_apart(self, payload: bytes, first: int) -> tuple[list[Any], dict[int, Any]]:
-        pickled, errors = codec.loads(payload)
+    def _unreadable(self, error: Exception, chunk: Chunk, position: int) -> BaseException:
+        from ..errors import transport_error
+
+        index = chunk.first + position
+        return transport_error(error, what="the results", function=self.name, index=index)
+
+    def _values_apart(
+        self, pickled: list[bytes], errors: dict[int, Any], first: int
+    ) -> tuple[list[Any], dict[int, Any]]:
         values: list[Any] = []
         for position, data in enumerate(pickled):
             value = None
