@@ -58,5 +58,13 @@ over! {
         nothing_that_can_be_taken_back_starts_after_closing,
         a_worker_that_leaves_is_gone_after_all_its_answers,
         what_is_sent_to_a_worker_that_has_gone_is_no_panic,
+        every_item_of_a_careful_batch_has_its_part,
+        a_careful_batch_begins_where_it_is_told_to,
+        a_lost_worker_leaves_its_parts_and_what_it_was_in,
+        who_says_much_waits_for_room,
+        who_waits_for_room_leaves_when_its_parent_has_left,
+        words_come_in_order_with_the_answers,
+        a_retired_worker_skips_what_comes,
+        what_runs_is_the_newest_that_was_claimed,
     }
 }

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use allcores_engine::link::local;
+use allcores_engine::pool::Submission;
 use allcores_engine::scheduler::{Config, OnLost};
 use allcores_engine::slot::Outcome;
 use allcores_engine::{
-    BatchId, Failure, FnId, LinkKind, Notice, Pool, PoolConfig, Port, Slot, SubmitError, WorkerId,
+    BatchId, Failure, FnId, LinkKind, Notice, Pool, PoolConfig, Port, Slot, SubmitError, Terms,
+    WorkerId,
 };
 
 use crate::common::place::{Gate, Running};
@@ -178,6 +180,29 @@ impl Front {
         let slot = self.pool().submit(what, job.tag(), 1, payload.to_vec().into());
         self.shared.start_wanted();
         slot
+    }
+
+    /// A batch of one item on these terms.
+    pub(crate) fn submit_on(&self, job: Job, payload: &[u8], terms: Terms) -> Arc<Slot> {
+        self.submit_with(job, 1, payload, terms)
+    }
+
+    /// A batch of which each byte is an item.
+    pub(crate) fn submit_items(&self, job: Job, payload: &[u8], terms: Terms) -> Arc<Slot> {
+        self.submit_with(job, payload.len() as u32, payload, terms)
+    }
+
+    fn submit_with(&self, job: Job, count: u32, payload: &[u8], terms: Terms) -> Arc<Slot> {
+        let payload = payload.to_vec().into();
+        let what = Submission { function: None, tag: job.tag(), count, payload, terms };
+        let slot = self.pool().submit_on(what).expect("the pool is open");
+        self.shared.start_wanted();
+        slot
+    }
+
+    /// The gate of the worker that answers `Job::Who` with that number.
+    pub(crate) fn take_gate(&self, number: u64) -> Gate {
+        self.shared.gates.lock().expect("no panic").remove(&number).expect("taken once")
     }
 
     /// A batch that a worker is in the middle of, and the gate that holds that worker.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 use allcores_engine::{Body, FnId, Port, Work};
 
@@ -10,6 +11,9 @@ use allcores_engine::{Body, FnId, Port, Work};
 pub(crate) const ENTERED: u8 = 7;
 /// The byte that a worker puts into its gate for a [`Job::Mark`].
 pub(crate) const MARKED: u8 = 8;
+
+/// How often a worker says `often`: more often than its ring has room.
+pub(crate) const OFTEN: usize = 500;
 
 /// What a batch asks for; the discriminant is its tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,12 @@ pub(crate) enum Job {
     Show,
     /// Say so through the gate, answer nothing.
     Mark,
+    /// A careful batch: do with each item what its byte of the payload says (see `walk`).
+    Walk,
+    /// Say the payload beside the answer, then answer it.
+    Say,
+    /// Answer, and take nothing more.
+    Retire,
 }
 
 impl Job {
@@ -51,6 +61,9 @@ impl Job {
             Job::Keep,
             Job::Show,
             Job::Mark,
+            Job::Walk,
+            Job::Say,
+            Job::Retire,
         ];
         all[tag as usize]
     }
@@ -103,6 +116,20 @@ pub(crate) fn work(mut port: Port, mut gate: UnixStream, number: u64) -> Ending 
                 body.to_vec()
             }
             Job::Leave => return Ending::Broke,
+            Job::Walk => {
+                let Some(answer) = walk(&mut port, &mut gate, &body.to_vec()) else {
+                    return Ending::Broke;
+                };
+                answer
+            }
+            Job::Say => {
+                let words = body.to_vec();
+                for _ in 0..if words == b"often" { OFTEN } else { 1 } {
+                    port.say(&words).expect("the parent listens");
+                }
+                body.to_vec()
+            }
+            Job::Retire => Vec::new(),
             Job::Keep => {
                 kept = body;
                 Vec::new()
@@ -114,6 +141,47 @@ pub(crate) fn work(mut port: Port, mut gate: UnixStream, number: u64) -> Ending 
             }
         };
         port.reply(task.tag, &answer).expect("an answer fits");
+        if task.tag == Job::Retire.tag() {
+            port.retire().expect("the parent listens");
+        }
     }
     Ending::Left
+}
+
+/// Runs the items of a careful batch; each is one byte of the payload, and its result is its
+/// position. `None`: one of them was `x`.
+///
+/// | byte | what the item does                                                    |
+/// | ---- | --------------------------------------------------------------------- |
+/// | `.`  | nothing                                                               |
+/// | `h`  | says so through the gate and waits there                              |
+/// | `c`  | starts a process that stays, with the worker's gate and socket in it  |
+/// | `o`  | the same, but the process that has started it ends                    |
+/// | `x`  | leaves                                                                |
+fn walk(port: &mut Port, gate: &mut UnixStream, items: &[u8]) -> Option<Vec<u8>> {
+    let walk = port.walk().expect("the parent listens").expect("the batch is a careful one");
+    let mut results = Vec::new();
+    loop {
+        while let Some(position) = walk.step() {
+            match items[position as usize] {
+                b'h' => {
+                    gate.write_all(&[ENTERED]).expect("the gate takes a byte");
+                    let _opened = gate.read(&mut [0]);
+                }
+                b'c' => drop(Command::new("sleep").arg("1000").spawn().expect("a child")),
+                b'o' => {
+                    let script = "sleep 1000 & exit 0";
+                    Command::new("sh").args(["-c", script]).status().expect("a shell");
+                }
+                b'x' => return None,
+                _ => {}
+            }
+            results.push(position as u8);
+        }
+        if walk.is_over() {
+            return Some(results);
+        }
+        port.part(Job::Walk.tag(), &results).expect("a part fits");
+        results.clear();
+    }
 }

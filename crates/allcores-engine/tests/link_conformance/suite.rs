@@ -4,7 +4,7 @@ use allcores_engine::link::{Answer, Peer};
 use allcores_engine::{BatchId, FnId, Instance};
 
 use crate::common::bytes;
-use crate::common::worker::{Job, MARKED};
+use crate::common::worker::{Job, MARKED, OFTEN};
 use crate::rig::{Parcel, Rig, Way, went_well};
 
 const KIB: usize = 1024;
@@ -277,4 +277,132 @@ pub(crate) fn what_is_sent_to_a_worker_that_has_gone_is_no_panic(way: Way) {
     rig.ring();
     assert!(!rig.sender.write_on());
     assert!(!rig.leave().0);
+}
+
+/// The next answers are parts of batch 1 and then the rest of it; positions in the order of coming.
+fn positions(rig: &mut Rig) -> Vec<u8> {
+    let mut positions = Vec::new();
+    loop {
+        let (stop, body) = match rig.next() {
+            Some(Answer::Part { batch: BatchId(1), stop, body, .. }) => (Some(stop), body),
+            Some(Answer::Done { batch: BatchId(1), body, .. }) => (None, body),
+            other => panic!("{other:?}"),
+        };
+        positions.extend(body.to_vec());
+        match stop {
+            // Without marks an empty part comes first.
+            Some(stop) => assert!(positions.last().is_none_or(|last| u32::from(*last) + 1 == stop)),
+            None => return positions,
+        }
+    }
+}
+
+pub(crate) fn every_item_of_a_careful_batch_has_its_part(way: Way) {
+    let mut rig = Rig::new(way);
+    rig.send(Parcel::new(1, Job::Walk).careful(0, 5).with(b".h.h."));
+    rig.gate.entered();
+    rig.gate.open();
+    rig.gate.entered();
+    rig.gate.open();
+    assert_eq!(positions(&mut rig), [0, 1, 2, 3, 4]);
+}
+
+pub(crate) fn a_careful_batch_begins_where_it_is_told_to(way: Way) {
+    let mut rig = Rig::new(way);
+    rig.send(Parcel::new(1, Job::Walk).careful(2, 4).with(b"xx..xx"));
+    assert_eq!(positions(&mut rig), [2, 3]);
+}
+
+pub(crate) fn a_lost_worker_leaves_its_parts_and_what_it_was_in(way: Way) {
+    let mut rig = Rig::new(way);
+    rig.send(Parcel::new(1, Job::Walk).careful(0, 5).with(b".h.x."));
+    rig.gate.entered();
+    if let Some(mark) = rig.sender.mark() {
+        assert!(mark.names(1, 0));
+        assert_eq!(mark.position, Some(1));
+    }
+    rig.gate.open();
+    let mut kept = 0;
+    while let Some(answer) = rig.next() {
+        match answer {
+            Answer::Part { stop, .. } => kept = stop,
+            other => panic!("{other:?}"),
+        }
+    }
+    if rig.sender.has_marks() {
+        assert_eq!(rig.sender.mark().unwrap().position, Some(3));
+        assert!(kept <= 3);
+    } else {
+        assert_eq!(kept, 3, "without marks a part comes before every item");
+    }
+    assert_eq!(rig.sender.started(), [(BatchId(1), Instance(0))]);
+}
+
+pub(crate) fn who_says_much_waits_for_room(way: Way) {
+    let mut rig = Rig::new(way);
+    rig.send(Parcel::new(1, Job::Say).with(b"often"));
+    rig.send(Parcel::new(2, Job::Say).with(&bytes(2, 70 * KIB)));
+    for _ in 0..OFTEN {
+        assert_eq!(said(&mut rig), b"often");
+    }
+    assert_eq!(rig.done(1), b"often");
+    assert!(said(&mut rig) == bytes(2, 70 * KIB));
+    rig.done(2);
+}
+
+pub(crate) fn who_waits_for_room_leaves_when_its_parent_has_left(way: Way) {
+    let mut rig = Rig::new(way);
+    rig.send(Parcel::new(1, Job::Say).with(b"often"));
+    assert_eq!(said(&mut rig), b"often");
+    assert!(rig.leave().0, "it leaves as it should");
+}
+
+fn said(rig: &mut Rig) -> Vec<u8> {
+    match rig.next() {
+        Some(Answer::Said { body }) => body.to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn words_come_in_order_with_the_answers(way: Way) {
+    let mut rig = Rig::new(way);
+    rig.send(Parcel::new(1, Job::Say).with(b"one"));
+    rig.send(Parcel::new(2, Job::Say).with(&bytes(2, 200 * KIB)));
+    assert_eq!(said(&mut rig), b"one");
+    assert_eq!(rig.done(1), b"one");
+    assert!(said(&mut rig) == bytes(2, 200 * KIB));
+    assert!(rig.done(2) == bytes(2, 200 * KIB));
+}
+
+pub(crate) fn a_retired_worker_skips_what_comes(way: Way) {
+    let mut rig = Rig::new(way);
+    rig.send(Parcel::new(1, Job::Retire));
+    rig.done(1);
+    assert!(matches!(rig.next(), Some(Answer::Retire)));
+    rig.send(Parcel::new(2, Job::Mark));
+    rig.skipped(2);
+    assert!(!rig.sender.has_started(BatchId(2)), "it counts as never started");
+    rig.stop();
+    rig.gone();
+    let (left, rest) = rig.leave();
+    assert!(left && !rest.contains(&MARKED));
+}
+
+pub(crate) fn what_runs_is_the_newest_that_was_claimed(way: Way) {
+    let mut rig = Rig::new(way);
+    assert_eq!(rig.sender.running(), None);
+    rig.send(Parcel::new(1, Job::Echo));
+    rig.send(Parcel::new(2, Job::Hold));
+    rig.gate.entered();
+    if way.takes_back() {
+        // The answer to the first one lies there unread.
+        assert_eq!(rig.sender.running(), Some((BatchId(2), Instance(0))));
+    } else {
+        assert_eq!(rig.sender.running(), None, "nobody can know");
+    }
+    rig.done(1);
+    assert_eq!(rig.sender.running(), Some((BatchId(2), Instance(0))));
+    rig.gate.open();
+    rig.done(2);
+    assert_eq!(rig.sender.running(), None);
 }
