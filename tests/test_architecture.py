@@ -239,7 +239,8 @@ def test_pool_knows_no_other_room() -> None:
 WORKER_MAY_IMPORT = {
     "__future__", "_collections", "_compat_pickle", "_functools", "_operator", "_pickle",
     "_socket", "_sre", "_struct", "_typing", "_weakrefset", "allcores", "array", "collections",
-    "contextlib", "copyreg", "enum", "errno", "functools", "importlib", "itertools", "keyword",
+    "contextlib", "copyreg", "enum", "errno", "faulthandler", "fcntl", "functools", "importlib",
+    "itertools", "keyword",
     "math", "multiprocessing", "operator", "org", "pickle", "re", "reprlib", "select",
     "selectors", "signal", "socket", "struct", "threading", "types", "typing", "warnings",
 }  # fmt: skip

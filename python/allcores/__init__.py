@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from concurrent.futures.process import BrokenProcessPool
 
-    from .errors import RemoteError, TransportError, WorkerDied
+    from .errors import RemoteError, TaskTimeout, TransportError, WorkerDied
     from .pool.executor import ProcessPoolExecutor
     from .pool.future import Future
 
@@ -46,6 +46,7 @@ __all__ = [
     "InvalidStateError",
     "ProcessPoolExecutor",
     "RemoteError",
+    "TaskTimeout",
     "ThreadPoolExecutor",
     "TimeoutError",
     "TransportError",
@@ -59,6 +60,7 @@ _HOMES = {
     "Future": "allcores.pool.future",
     "ProcessPoolExecutor": "allcores.pool.executor",
     "RemoteError": "allcores.errors",
+    "TaskTimeout": "allcores.errors",
     "TransportError": "allcores.errors",
     "WorkerDied": "allcores.errors",
 }

@@ -4,16 +4,20 @@ Whatever is made here belongs to the process that made it: in a forked child eac
 raises `RuntimeError`. Seconds may be below zero (at once) or None (for ever).
 """
 
-from typing import Any, Final, final
+from collections.abc import Iterator
+from typing import Any, Final, Literal, Self, final
 
 __all__ = [
     "CANCELLED",
     "FAILED",
     "FORGET",
     "FUNCTION",
+    "PARTS",
     "Pool",
     "Port",
     "Slot",
+    "Unroll",
+    "Walk",
     "mark_forked",
 ]
 
@@ -21,6 +25,8 @@ FAILED: Final[int]
 """The tag of an outcome that is a failure of the pool."""
 CANCELLED: Final[int]
 """The tag of an outcome that is a cancellation."""
+PARTS: Final[int]
+"""The tag of an outcome that came in several parts."""
 FUNCTION: Final[int]
 """The tag of a message that brings a function."""
 FORGET: Final[int]
@@ -41,8 +47,21 @@ class Pool:
         replace_lost: bool = False,
         stream: bool = False,
     ) -> Pool: ...
-    def submit(self, function: int | None, tag: int, count: int, payload: bytes) -> Slot:
-        """Gives a batch to the pool; `RuntimeError` when it is shut down or broken."""
+    def submit(
+        self,
+        function: int | None,
+        tag: int,
+        count: int,
+        payload: bytes,
+        limit: float | None = None,
+        retries: int = 0,
+        retry_timeouts: bool = False,
+    ) -> Slot:
+        """Gives a batch to the pool; `RuntimeError` when it is shut down or broken.
+
+        One item may run `limit` seconds. It is run again at most `retries` times if its worker
+        dies and, with `retry_timeouts`, if its limit passes.
+        """
 
     def start_all_at_once(self) -> None:
         """Has all workers started with the first batch instead of one by one."""
@@ -81,7 +100,13 @@ class Pool:
         """Waits until all workers have gone; whether they have."""
 
     def end_workers(self, kill: bool) -> None:
-        """Signals every worker: SIGKILL if `kill`, else SIGTERM."""
+        """Signals every worker: SIGKILL if `kill`, with all it has started; else SIGTERM."""
+
+    def end(self) -> None:
+        """Ends everything at once: all batches fail with the kind `ended`, workers are killed."""
+
+    def peak_memory(self, worker: int) -> int | None:
+        """The most memory in bytes that a worker, alive or lost, has said to have had."""
 
     def control_fds(self) -> list[int]:
         """The control sockets, which no forked child may keep open."""
@@ -95,8 +120,10 @@ class Pool:
     def listen(self) -> None:
         """From now on notices about workers are kept, too."""
 
-    def next_notice(self, timeout: float | None = None) -> tuple[str, int] | None:
-        """The next `(kind, number)`; None when the time is up."""
+    def next_notice(
+        self, timeout: float | None = None
+    ) -> tuple[str, int] | tuple[Literal["said"], int, bytes] | None:
+        """The next `(kind, number)`, or `("said", worker, words)`; None when the time is up."""
 
     def counts(self) -> dict[str, int]:
         """What has been counted so far."""
@@ -118,11 +145,19 @@ class Slot:
     def take(self) -> tuple[int, Any] | None:
         """The outcome, once; None before the end and when it has been taken.
 
-        `(tag, bytes)`, `(FAILED, (kind, worker, words))` or `(CANCELLED, None)`.
+        `(tag, bytes)`, `(FAILED, (kind, worker, words))`, `(CANCELLED, None)` or, for a careful
+        batch that was run piece by piece, `(PARTS, [(start, tag, bytes or failure), …])` by
+        ascending start: with the tag `FAILED` the one item at `start` failed.
         """
 
     def cancel(self) -> bool:
         """Keeps the batch from starting; False when it has started or is over."""
+
+    def stop(self) -> bool:
+        """As `cancel`, and ends a batch that runs; False when it is over.
+
+        The worker that runs it is killed with all it has started, and replaced.
+        """
 
     def running(self) -> bool:
         """Whether a worker is running the batch now."""
@@ -144,12 +179,58 @@ class Port:
     def start_failed(self, why: bytes) -> None:
         """Says that this worker could not get ready, and why."""
 
-    def next(self) -> tuple[int | None, int, int, bytes | Any] | None:
-        """The next `(function, tag, count, payload)`; None when it is time to leave.
+    def next(self) -> tuple[int | None, int, int | None, bytes | Any] | None:
+        """The next `(function, tag, start, payload)`; None when it is time to leave.
 
         A batch has a tag that is not negative, `FUNCTION` brings bytes, and `FORGET` has
-        None for a payload (hence `Any`: the tag says which it is).
+        None for a payload (hence `Any`: the tag says which it is). A start that is not None
+        makes the batch a careful one: only the items from there up to `stop` are to be run.
         """
 
+    @property
+    def stop(self) -> int:
+        """The end of the items that are to be run of the current careful batch."""
+
+    def walk(self, items: list[Any]) -> Walk:
+        """Iterates over those items, noting which one runs; see `Walk`."""
+
+    def part(self, tag: int, payload: bytes) -> None:
+        """Hands over the results since the last part, of the newest item of `walk` too."""
+
     def reply(self, tag: int, payload: bytes) -> None:
-        """Answers the batch that the last `next` returned."""
+        """Answers the batch that the last `next` returned, with the results since the last part."""
+
+    def retire(self) -> None:
+        """Says, between two batches, that this worker takes nothing more and may be replaced."""
+
+    def say(self, payload: bytes) -> None:
+        """Words for the parent, in order with the answers: its notice `said`."""
+
+@final
+class Walk(Iterator[Any]):
+    """The items of a careful batch that are to be run. Made by `Port.walk`.
+
+    The iteration pauses when a part is due: hand it over and iterate on, until `is_over`.
+    """
+
+    def __iter__(self) -> Walk: ...
+    def __next__(self) -> Any: ...
+    @property
+    def position(self) -> int:
+        """The position of the newest item."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there are no more items."""
+
+class Unroll:
+    """An iterator over the items of one list after another; subclasses say which.
+
+    No reference is kept to an item that was handed out.
+    """
+
+    def __new__(cls) -> Self: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def refill(self) -> list[Any] | None:
+        """The next items, the last one first; None at the end. Subclasses say which."""

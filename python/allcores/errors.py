@@ -1,9 +1,10 @@
 """What can go wrong with a task beyond its own exception, and the classes that say so.
 
 A task's own exception reaches the caller with its own type (`pool.failures`). Everything else is
-said with one of these: a worker died (`WorkerDied`), bytes could not be turned back into objects
-(`TransportError`), an exception could not travel and is represented by a stand-in (`RemoteError`).
-All of them can be pickled, so a pool inside a task reports through its own pool.
+said with one of these: a worker died (`WorkerDied`), a task's time was up (`TaskTimeout`), bytes
+could not be turned back into objects (`TransportError`), an exception could not travel and is
+represented by a stand-in (`RemoteError`). All of them can be pickled, so a pool inside a task
+reports through its own pool.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ __all__ = [
     "BrokenProcessPool",
     "RemoteError",
     "RemoteTraceback",
+    "TaskTimeout",
     "TransportError",
     "WorkerDied",
     "remote_traceback",
@@ -26,7 +28,70 @@ __all__ = [
 
 
 class WorkerDied(BrokenProcessPool):
-    """A worker ended while it held the task: killed, crashed, or left by `os._exit`."""
+    """A worker ended while it held the task: killed, crashed, or left by `os._exit`.
+
+    What isn't known is None.
+
+    Attributes:
+        function: the name of the task's function.
+        index: the position of the item that ran, for a task of `map`.
+        argument: a short text for the task's argument.
+        pid: the process id of the worker.
+        exitcode: as `multiprocessing` has it, below zero for a signal.
+        signal: the name of the signal that ended the worker.
+        peak_memory: the highest resident size of the worker, in bytes.
+        stack: the last Python stack, if it was C code that crashed.
+    """
+
+    def __init__(
+        self,
+        *args: object,
+        function: str | None = None,
+        index: int | None = None,
+        argument: str | None = None,
+        pid: int | None = None,
+        exitcode: int | None = None,
+        signal: str | None = None,
+        peak_memory: int | None = None,
+        stack: str | None = None,
+    ) -> None:
+        super().__init__(*args)
+        self.function = function
+        self.index = index
+        self.argument = argument
+        self.pid = pid
+        self.exitcode = exitcode
+        self.signal = signal
+        self.peak_memory = peak_memory
+        self.stack = stack
+
+
+class TaskTimeout(TimeoutError):
+    """The task ran longer than its limit; it was ended together with its worker.
+
+    Attributes:
+        function: the name of the task's function.
+        index: the position of the item that ran, for a task of `map`.
+        argument: a short text for the task's argument.
+        limit: the seconds that it had.
+        pid: the process id of the worker.
+    """
+
+    def __init__(
+        self,
+        *args: object,
+        function: str | None = None,
+        index: int | None = None,
+        argument: str | None = None,
+        limit: float | None = None,
+        pid: int | None = None,
+    ) -> None:
+        super().__init__(*args)
+        self.function = function
+        self.index = index
+        self.argument = argument
+        self.limit = limit
+        self.pid = pid
 
 
 class RemoteError(Exception):

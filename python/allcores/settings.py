@@ -19,6 +19,13 @@ class Settings(NamedTuple):
     link: str = "shm"
     """`ALLCORES_LINK`: `shm` (shared memory) or `stream` (sockets only, slower)."""
 
+    cores: int | None = None
+    """`ALLCORES_CORES`: how many cores this process and all its workers should keep busy, if it
+    may use so many: the default for `max_workers`. None: all it may use. Set in each worker to
+    its share, so that programs started by a task know it. (Beside it `ALLCORES_LIMITED` lists
+    the variables of numerical libraries, such as `OMP_NUM_THREADS`, that were set to the share
+    too; those that the user has set are left alone.)"""
+
     note_limit: int = 120
     """Characters of an argument's text in the note on a task's exception."""
 
@@ -36,4 +43,7 @@ class Settings(NamedTuple):
         if link not in LINKS:
             known = ", ".join(f"`{each}`" for each in LINKS)
             raise ValueError(f"`ALLCORES_LINK` is `{link}`\nhint: one of {known}")
-        return cls(start_method=method, link=link)
+        cores = os.environ.get("ALLCORES_CORES") or None
+        if cores is not None and not (cores.isdecimal() and int(cores)):
+            raise ValueError(f"`ALLCORES_CORES` is `{cores}`\nhint: a number from 1 on")
+        return cls(start_method=method, link=link, cores=int(cores) if cores else None)

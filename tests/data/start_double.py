@@ -27,11 +27,11 @@ from allcores.pool.start import Launcher
 CALL, REGISTER, CALL_REGISTERED, VALUE, ERROR = b"CRAVE"
 
 
-def serve(handle: Any, spec: Any) -> None:
+def serve(handles: Any, spec: Any) -> None:
     from allcores.pool import bootstrap
 
     bootstrap.enter(spec)
-    with socket.socket(fileno=handle.detach()) as line:
+    with socket.socket(fileno=handles[0].detach()) as line:
         initializer = spec.initializer()
         if initializer is not None:
             initializer[0](*initializer[1])
@@ -86,7 +86,7 @@ class Worker:
         self.line, other = socket.socketpair()
         owned_fds.add(self.line.fileno())
         with other:
-            self.process = self.launcher.start(serve, other.fileno())
+            self.process = self.launcher.start(serve, (other.fileno(),))
         atexit.register(self.line.close)  # before multiprocessing waits for the worker
         self.encoder = self.launcher.encoder
 

@@ -214,7 +214,7 @@ def test_arguments_that_cannot_travel_are_refused_when_a_context_is_given(method
     here, there = socket.socketpair()
     launcher = Launcher(context_of(method), initializer=print, initargs=(threading.Lock(),))
     with here, there, pytest.raises(TypeError, match="cannot pickle"):
-        launcher.start(serve, there.fileno())
+        launcher.start(serve, (there.fileno(),))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -26,6 +26,9 @@ DIFFERENCES = {
         "workers end when their parent was killed; the standard library's stay "
         "(python/cpython#111873)"
     ),
+    "deaths tell their story": (
+        "what a dead worker leaves says how it ended, with how much memory, and its last stack"
+    ),
     "functions travel by value": (
         "lambdas, closures and everything of `__main__` work; the standard library's pickle refuses"
     ),
@@ -35,6 +38,22 @@ DIFFERENCES = {
     "forked copies refuse": (
         "a pool used in a child that the user forked raises; the standard pool's threads are gone "
         "there, and its future never ends"
+    ),
+    "more keywords": (
+        "keywords whose defaults are the standard behaviour: `on_worker_death`, "
+        "`return_exceptions`, `shutdown(timeout=)` and others"
+    ),
+    "executors work inside tasks": (
+        "a task may use the executor that runs it: the calls are made there and then; with the "
+        "standard library it can't get hold of it, or waits for ever"
+    ),
+    "pools share the cores": (
+        "the workers of a pool divide the cores of the process that made it, for pools and for the "
+        "threads of numerical libraries; the standard library's know nothing of each other"
+    ),
+    "contexts travel": (
+        "context variables and log records cross into workers and back if asked to, and callbacks "
+        "run in the context in which they were added"
     ),
     "buffersize everywhere": "`map(buffersize=)` works everywhere; there it does from 3.14 on",
     "kill and terminate everywhere": (

@@ -215,6 +215,14 @@ class ReprFails:
         raise UserError("no words")
 
 
+def in_a_pool(module: str, function: Callable[[], Any]) -> Any:
+    """The result of a call that a pool inside a task makes."""
+    import importlib
+
+    with importlib.import_module(module).ProcessPoolExecutor(1) as inner:
+        return inner.submit(function).result(timeout=50)
+
+
 def nested_depth(module: str, levels: int) -> list[int]:
     """The pids of a pool in a pool in a pool."""
     import importlib
@@ -238,3 +246,7 @@ def put_in_remembered_queue(value: Any) -> None:
     queue, lock = remembered
     with lock:
         queue.put(value)
+
+
+def wait_for_remembered() -> str:
+    return wait_for(remembered)

@@ -12,6 +12,7 @@ mod home;
 mod pool;
 mod port;
 mod slot;
+mod unroll;
 
 /// The engine of allcores.
 #[pymodule]
@@ -21,14 +22,18 @@ mod _core {
     #[pymodule_export]
     use super::pool::Pool;
     #[pymodule_export]
-    use super::port::Port;
+    use super::port::{Port, Walk};
     #[pymodule_export]
     use super::slot::Slot;
+    #[pymodule_export]
+    use super::unroll::Unroll;
 
     #[pymodule_export]
     const FAILED: i64 = super::slot::FAILED;
     #[pymodule_export]
     const CANCELLED: i64 = super::slot::CANCELLED;
+    #[pymodule_export]
+    const PARTS: i64 = super::slot::PARTS;
     #[pymodule_export]
     const FUNCTION: i64 = super::port::FUNCTION;
     #[pymodule_export]

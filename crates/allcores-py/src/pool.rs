@@ -50,14 +50,22 @@ impl Pool {
         Ok(Pool { inner: AtHome::new(Arc::new(pool)) })
     }
 
-    /// Gives a batch to the pool.
+    /// Gives a batch to the pool. An item of it may run `limit` seconds, and is run again up to `retries`
+    /// times if its worker dies, or, with `retry_timeouts`, its limit passes.
+    #[pyo3(signature = (function, tag, count, payload, limit = None, retries = 0,
+                        retry_timeouts = false))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn submit(
         &self,
         function: Option<u32>,
         tag: u32,
         count: u32,
         payload: &Bound<'_, PyBytes>,
+        limit: Option<f64>,
+        retries: u32,
+        retry_timeouts: bool,
     ) -> PyResult<Slot> {
+        let _care = (limit, retries, retry_timeouts);
         let pool = self.inner.get()?;
         let bytes = payload.as_bytes();
         let payload = if bytes.len() < KEEP {
@@ -144,6 +152,17 @@ impl Pool {
         let force = if kill { Force::Kill } else { Force::Terminate };
         self.inner.get()?.end_workers(force);
         Ok(())
+    }
+
+    /// Ends everything at once: all batches fail, and all workers are killed with what they have started.
+    fn end(&self) -> PyResult<()> {
+        self.end_workers(true)
+    }
+
+    /// The most memory that a worker, alive or lost, has said to have had, in bytes.
+    fn peak_memory(&self, worker: u32) -> PyResult<Option<u64>> {
+        let _worker = worker;
+        self.inner.get().map(|_| None)
     }
 
     /// The control sockets, which no forked child may keep open.

@@ -4,16 +4,17 @@ use std::os::fd::AsRawFd;
 use std::sync::{Mutex, MutexGuard};
 
 use allcores_engine::port::Next;
+use allcores_engine::primitive::{AtomicUsize, Ordering};
 use allcores_engine::{EngineError, LinkKind, Port as EnginePort, Work, duplicate};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 
 use crate::errors::engine_error;
 use crate::home::AtHome;
 use crate::slot::to_bytes;
 
-/// What `next` returns: `(function, tag, count, payload)`; see there.
-type Told<'py> = (Option<u32>, i64, u32, Option<Bound<'py, PyBytes>>);
+/// What `next` returns: `(function, tag, start, payload)`; see there.
+type Told<'py> = (Option<u32>, i64, Option<u32>, Option<Bound<'py, PyBytes>>);
 
 /// The tag of a message that brings a function.
 pub(crate) const FUNCTION: i64 = -1;
@@ -65,9 +66,10 @@ impl Port {
 
     /// The next thing to do, or `None` when it is time to leave; waits for it.
     ///
-    /// `(function, tag, count, payload)`: a batch; its tag is not negative.
-    /// `(function, FUNCTION, 0, bytes)`: a function that later batches will name.
-    /// `(function, FORGET, 0, None)`: a function that no batch will name again.
+    /// `(function, tag, start, payload)`: a batch; its tag is not negative. If `start` is a number,
+    /// only the items from there to `stop` are to be run, with care: see `walk`.
+    /// `(function, FUNCTION, None, bytes)`: a function that later batches will name.
+    /// `(function, FORGET, None, None)`: a function that no batch will name again.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Told<'py>>> {
         let port = self.inner.get()?;
         loop {
@@ -83,9 +85,72 @@ impl Port {
         }
     }
 
+    /// The end of the items that are to be run of the current careful batch.
+    #[getter]
+    fn stop(&self) -> PyResult<u32> {
+        self.lock().map(|_| 0)
+    }
+
+    /// An iterator over the items that are to be run of the current careful batch. It notes which one
+    /// runs, and pauses when a part of the results should be handed over.
+    fn walk(&self, items: Bound<'_, PyList>) -> PyResult<Walk> {
+        drop(self.lock()?);
+        Ok(Walk { items: items.unbind(), position: AtomicUsize::new(usize::MAX) })
+    }
+
+    /// Hands over the results of all items since the last part, the newest of `walk` included.
+    fn part(&self, tag: u32, payload: &[u8]) -> PyResult<()> {
+        let _part = (tag, payload);
+        self.lock().map(drop)
+    }
+
+    /// Says, between two batches, that this worker takes nothing more: it is stopped and replaced.
+    fn retire(&self) -> PyResult<()> {
+        self.lock().map(drop)
+    }
+
+    /// Words for the parent, in order with the answers: its notice `said`.
+    fn say(&self, payload: &[u8]) -> PyResult<()> {
+        let _words = payload;
+        self.lock().map(drop)
+    }
+
     /// Answers the batch that the last `next` returned.
     fn reply(&self, tag: u32, payload: &[u8]) -> PyResult<()> {
         self.lock()?.reply(tag, payload).map_err(|error| engine_error(&error))
+    }
+}
+
+/// The items of a careful batch, one after the other.
+#[pyclass(frozen, module = "allcores._core")]
+pub(crate) struct Walk {
+    items: Py<PyList>,
+    position: AtomicUsize,
+}
+
+#[pymethods]
+impl Walk {
+    fn __iter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        let next = self.position.load(Ordering::Relaxed).wrapping_add(1);
+        let item = self.items.bind(py).get_item(next).ok()?;
+        self.position.store(next, Ordering::Relaxed);
+        Some(item)
+    }
+
+    /// The position of the newest item.
+    #[getter]
+    fn position(&self) -> usize {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are no more items.
+    #[getter]
+    fn is_over(&self, py: Python<'_>) -> bool {
+        self.position.load(Ordering::Relaxed).wrapping_add(1) >= self.items.bind(py).len()
     }
 }
 
@@ -93,11 +158,11 @@ fn told<'py>(py: Python<'py>, work: &Work) -> PyResult<Told<'py>> {
     Ok(match work {
         Work::Task { task, body } => {
             let function = task.function.map(|function| function.0);
-            (function, i64::from(task.tag), task.count, Some(to_bytes(py, body)?))
+            (function, i64::from(task.tag), None, Some(to_bytes(py, body)?))
         }
         Work::Function { function, body } => {
-            (Some(function.0), FUNCTION, 0, Some(to_bytes(py, body)?))
+            (Some(function.0), FUNCTION, None, Some(to_bytes(py, body)?))
         }
-        Work::Forget { function } => (Some(function.0), FORGET, 0, None),
+        Work::Forget { function } => (Some(function.0), FORGET, None, None),
     })
 }

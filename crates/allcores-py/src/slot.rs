@@ -17,6 +17,8 @@ pub(crate) const SIGNAL_SLICE: Duration = Duration::from_millis(50);
 pub(crate) const FAILED: i64 = -1;
 /// The tag of an outcome that is a cancellation.
 pub(crate) const CANCELLED: i64 = -2;
+/// The tag of an outcome that came in several parts.
+pub(crate) const PARTS: i64 = -3;
 
 /// Where the outcome of one batch appears.
 #[pyclass(frozen, module = "allcores._core")]
@@ -106,6 +108,11 @@ impl Slot {
     fn cancel(&self) -> PyResult<bool> {
         let (slot, pool) = self.inner.get()?;
         Ok(pool.cancel(slot))
+    }
+
+    /// As `cancel`, and ends a batch that runs: its worker is killed with all it has started, and replaced.
+    fn stop(&self) -> PyResult<bool> {
+        self.cancel()
     }
 
     /// Whether a worker is running the batch now.

@@ -2,8 +2,8 @@
 
 `enter(spec)` is what the worker's main function calls first. `multiprocessing` has set the path,
 the arguments and the directory by then (and, under fork, there is nothing to set); what remains is
-the environment since the fork server started, an empty `__main__` that bears the script's name, and
-Ctrl-C, which is the parent's affair.
+the environment since the fork server started, this worker's share of the cores, an empty
+`__main__` that bears the script's name, and Ctrl-C, which is the parent's affair.
 """
 
 from __future__ import annotations
@@ -14,13 +14,22 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from . import definitions, interrupts
+from . import definitions, interrupts, nesting, threads
 
 
 class Spec:
     """What `Launcher` tells a worker about its surroundings."""
 
-    __slots__ = ("_carried", "environment", "main", "start_method", "unblock_interrupts")
+    __slots__ = (
+        "_carried",
+        "after_threads",
+        "cores",
+        "environment",
+        "log_levels",
+        "main",
+        "start_method",
+        "unblock_interrupts",
+    )
 
     def __init__(
         self,
@@ -30,18 +39,32 @@ class Spec:
         main: dict[str, str | None] | None = None,
         unblock_interrupts: bool = True,
         carried: Any = None,
+        cores: int | None = None,
+        after_threads: bool = False,
+        log_levels: Any = None,
     ) -> None:
         self.start_method = start_method
         self.environment = environment or {}
         self.main = main
         self.unblock_interrupts = unblock_interrupts
         self._carried = carried
+        self.cores = cores
+        self.after_threads = after_threads
+        self.log_levels = log_levels
 
     def initializer(self) -> tuple[Callable[..., object], tuple[Any, ...]] | None:
-        """The initializer and its arguments, unpickled here and now; to be called after `enter`."""
-        found: tuple[Callable[..., object], tuple[Any, ...]] | None
-        found = None if self._carried is None else self._carried.open()
-        return found
+        """The initializer and its arguments, unpickled here and now, together with the executor's
+        context variables; to be called after `enter`.
+        """
+        if self._carried is None:
+            return None
+        call: tuple[Callable[..., object], tuple[Any, ...]] | None
+        call, variables = self._carried.open()
+        if variables:
+            from . import context
+
+            context.adopt(variables)
+        return call
 
 
 class Handle:
@@ -96,6 +119,10 @@ def enter(spec: Spec) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+    if spec.cores is not None:
+        inherited = spec.start_method == "fork"
+        threads.limit(spec.cores, inherited=inherited, after_threads=spec.after_threads)
+    nesting.settle(spec.cores)
     if spec.main is not None:
         _replace_main(spec.main)
     definitions.begin(inherited=spec.start_method == "fork")

@@ -1,4 +1,6 @@
-"""The initializer and its arguments on their way into a worker."""
+"""The initializer with its arguments, and the executor's context variables, on their way into a
+worker.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,18 @@ from typing import Any
 from . import codec
 
 Call = tuple[Callable[..., object], tuple[Any, ...]]
+Content = tuple[Call | None, tuple[Any, ...]]
+"""The initializer's call, and the context variables."""
 
 
 class Inherited:
     """For a forked worker, which has them already."""
 
-    def __init__(self, initializer: Callable[..., object], initargs: tuple[Any, ...]) -> None:
-        self._call = (initializer, initargs)
+    def __init__(self, content: Content) -> None:
+        self._content = content
 
-    def open(self) -> Call:
-        return self._call
+    def open(self) -> Content:
+        return self._content
 
 
 class Carried:
@@ -25,14 +29,12 @@ class Carried:
     pickled.
     """
 
-    def __init__(
-        self, encoder: codec.Encoder, initializer: Callable[..., object], initargs: tuple[Any, ...]
-    ) -> None:
+    def __init__(self, encoder: codec.Encoder, content: Content) -> None:
         self._encoder = encoder
-        self._call = (initializer, initargs)
+        self._content = content
 
     def __reduce__(self) -> tuple[type[Parcel], tuple[bytes]]:
-        return Parcel, (self._encoder.dumps(self._call),)
+        return Parcel, (self._encoder.dumps(self._content),)
 
 
 class Parcel:
@@ -43,9 +45,9 @@ class Parcel:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def open(self) -> Call:
-        call: Call = codec.loads(self._data)
-        return call
+    def open(self) -> Content:
+        content: Content = codec.loads(self._data)
+        return content
 
 
 __all__ = ["Carried", "Inherited", "Parcel"]

@@ -10,25 +10,30 @@ of `concurrent.futures.ProcessPoolExecutor`; what is different by intent:
   `__main__` defines travels by value;
 * a task whose arguments or result can't be unpickled fails alone: the pool lives on;
 * arguments are pickled when the task is submitted: a task sees them as they were then;
-* `map` without `chunksize` chooses chunks by measured durations, and takes items from
-  iterables without a length only as results are consumed.
+* `map` without `chunksize` chooses chunks by measured durations, takes items from iterables
+  without a length only as results are consumed, and can go on after an exception;
+* a Ctrl-C that leaves the `with` block, or ends the program, ends what was running, too;
+* a task may use the executor, also the one that runs it: its calls are made in that worker, at
+  once (`inside`); an executor that a task makes has as many workers as are its share of the
+  cores (`nesting`).
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import os
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from multiprocessing.context import BaseContext
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
 from ..settings import Settings
-from . import codec, tags
+from . import codec, context, inside, nesting, tags
 from .future import Future
 from .map import start_map
+from .options import Options, View
 from .runtime import Runtime, is_exiting
 from .start import Launcher
 
@@ -43,16 +48,26 @@ class _Measured(int):
 _MEASURED = _Measured(1)
 
 
-class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
+class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Original):
     """Runs calls in worker processes; a drop-in for `concurrent.futures.ProcessPoolExecutor`.
 
     Args:
-        max_workers: how many worker processes at most; None: as many as there are cores.
+        max_workers: how many worker processes at most; None: as many as there are cores for this
+            process, which in a worker are its share of those that its parent had.
         mp_context: the multiprocessing context that starts them; None: fork if that is safe, which
             is while the process has a single thread, else a clean fork server.
         initializer: called once in each worker before its first task.
         initargs: its arguments; multiprocessing locks and queues may be among them.
         max_tasks_per_child: a worker is replaced after so many tasks; None: never.
+        on_worker_death: what the unexpected end of a worker means. "break", as in the standard
+            library: every unfinished future fails with `BrokenProcessPool`, and the pool is not
+            usable any more. "replace": the call that was running fails with `WorkerDied`, in a
+            chunk of a `map` that item alone; results there are kept, everything else runs
+            elsewhere, and the worker is replaced.
+        max_worker_memory: bytes. A worker whose resident memory has passed it is replaced between
+            two tasks, and a call that needs more gets a `MemoryError`. None: no limit.
+        context_vars: context variables whose values go along with each call.
+        forward_logs: log records of the workers are handled here, by the loggers of their names.
 
     Raises:
         ValueError: for a number below 1, or `max_tasks_per_child` with the fork method.
@@ -67,10 +82,14 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         initargs: tuple[Any, ...] = (),
         *,
         max_tasks_per_child: int | None = None,
+        on_worker_death: Literal["break", "replace"] = "break",
+        max_worker_memory: int | None = None,
+        context_vars: Sequence[ContextVar[Any]] = (),
+        forward_logs: bool = False,
     ) -> None:
         # The base class is there for `isinstance`; none of its machinery is set up.
         if max_workers is None:
-            max_workers = _default_workers()
+            max_workers = nesting.share()
         elif max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
         elif sys.platform == "win32" and max_workers > 61:
@@ -78,12 +97,21 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         _check_max_tasks(max_tasks_per_child, mp_context)
+        if on_worker_death not in ("break", "replace"):
+            raise ValueError(
+                f"`on_worker_death` is `{on_worker_death}`\nhint: `break` or `replace`"
+            )
+        _check_memory(max_worker_memory)
         self._max_workers = max_workers
+        self._token = inside.register(self)
         launcher = Launcher(
             mp_context,
             initializer=initializer,
             initargs=tuple(initargs),
             may_fork=max_tasks_per_child is None,
+            workers=max_workers,
+            context_vars=context.check(context_vars),
+            forward_logs=forward_logs,
         )
         self._mp_context = launcher.context
         self._runtime = Runtime(
@@ -91,6 +119,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             max_workers=max_workers,
             max_tasks=max_tasks_per_child,
             stream=Settings.from_environment().link == "stream",
+            replace_lost=on_worker_death == "replace",
+            max_memory=max_worker_memory,
         )
         # Whatever is slow about the first worker goes on while the caller prepares its work.
         launcher.warm()
@@ -106,13 +136,28 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             RuntimeError: after `shutdown`.
             BrokenProcessPool: after a worker died.
         """
+        return self._submit(fn, args, kwargs, None)
+
+    def _submit(
+        self,
+        fn: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: Options | None,
+    ) -> Future[T]:
         runtime = self._runtime
-        if not runtime.is_begun:
-            self._begin()
+        terms = None
+        if options is not None:
+            terms = options.terms()
+            fn = options.applied_to(fn)
+        if not runtime.is_begun and not self._begin():
+            return inside.submit(fn, args, kwargs)
         try:
             function = runtime.function_id(fn)
             call = (args, kwargs) if function is not None else (fn, args, kwargs)
-            payload = runtime.launcher.encoder.dumps(call)
+            tag, payload = tags.CALL, runtime.launcher.encoder.dumps(call)
+            if runtime.launcher.context_vars:
+                tag, payload = context.lay_before(runtime.context_values(), tag, payload)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -122,7 +167,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             failed.set_exception(error)
             return failed
         try:
-            slot = runtime.submit(function, tags.CALL, 1, payload)
+            slot = runtime.submit(function, tag, 1, payload, terms)
         except RuntimeError:
             self._check_open()
             raise
@@ -135,8 +180,12 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         timeout: float | None = None,
         chunksize: int = _MEASURED,
         buffersize: int | None = None,
+        return_exceptions: bool = False,
     ) -> Iterator[T]:
         """The results of `fn` over the items of `iterables`, in order.
+
+        What a call raises is raised in its turn; `next` then goes on with the next item. Who lets
+        go of the iterator, as a `for` loop does by an exception, gives up what has not started.
 
         Args:
             fn: called with one item of each iterable.
@@ -144,43 +193,105 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
             timeout: seconds from now after which `next` raises `TimeoutError`.
             chunksize: items a task; by default chosen by measured durations.
             buffersize: at most so many tasks whose results were not yet taken.
+            return_exceptions: give what a call raised as its result, instead of raising it.
 
         Raises:
             ValueError: for `chunksize` or `buffersize` below 1.
             TypeError: for a `buffersize` that is not an integer.
         """
-        if chunksize < 1:
+        return self._map(
+            fn,
+            iterables,
+            timeout=timeout,
+            chunksize=None if chunksize is _MEASURED else chunksize,
+            buffersize=buffersize,
+            return_exceptions=return_exceptions,
+            options=None,
+        )
+
+    def _map(
+        self,
+        fn: Callable[..., T],
+        iterables: tuple[Iterable[Any], ...],
+        *,
+        timeout: float | None,
+        chunksize: int | None,
+        buffersize: int | None,
+        return_exceptions: bool,
+        options: Options | None,
+    ) -> Iterator[T]:
+        if chunksize is not None and chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
         if buffersize is not None and not isinstance(buffersize, int):
             raise TypeError("buffersize must be an integer or None")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
+        if options is not None:
+            fn = options.applied_to(fn)
+        if not self._runtime.is_begun and not self._begin():
+            return inside.Results(
+                fn,
+                iterables,
+                timeout=timeout,
+                is_bounded=buffersize is not None,
+                keeps_exceptions=return_exceptions,
+            )
         self._check_open()
-        if not self._runtime.is_begun:
-            self._begin()
-        size = None if chunksize is _MEASURED else chunksize
         return start_map(
             self._runtime,
             fn,
             iterables,
             timeout=timeout,
-            chunksize=size,
+            chunksize=chunksize,
             buffersize=buffersize,
             max_workers=self._max_workers,
+            terms=None if options is None else options.terms(),
+            return_exceptions=return_exceptions,
         )
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def options(self, **changes: Any) -> View:
+        """A view of this executor whose `submit` and `map` run calls with these options.
+
+        Args:
+            timeout: seconds one call may run; then its worker's process tree is killed, the worker
+                is replaced, and the call fails with `TaskTimeout`.
+            retries: how often a call is made again whose worker died, or that raised what
+                `retry_on` names.
+            retry_on: exception classes; `TimeoutError` includes `TaskTimeout`.
+
+        Raises:
+            TypeError: for an unknown option or one of the wrong type.
+            ValueError: for a `timeout` that is not above 0, or `retries` below 0.
+        """
+        return View(self, Options().changed(changes))
+
+    def shutdown(
+        self,
+        wait: bool = True,
+        *,
+        cancel_futures: bool = False,
+        timeout: float | None = None,
+        abandon: bool = False,
+    ) -> None:
         """Takes no more calls; those submitted are made, or cancelled if not started.
 
         Args:
             wait: return when all workers have ended; else at once.
             cancel_futures: cancel what has not started.
+            timeout: seconds to wait; what is not over then is ended with its workers.
+            abandon: end the workers now, whatever they run: what has not started is cancelled,
+                what runs fails with `BrokenProcessPool`.
         """
-        if self._runtime.is_forked_copy:
+        runtime = self._runtime
+        if runtime.is_forked_copy:
             return
-        self._runtime.shut_down(cancel=cancel_futures)
-        if wait:
-            self._runtime.join()
+        runtime.shut_down(cancel=cancel_futures or abandon)
+        if abandon:
+            runtime.end()
+        if wait and not runtime.join(timeout):
+            runtime.shut_down(cancel=True)
+            runtime.end()
+            runtime.join()
 
     def terminate_workers(self) -> None:
         """Ends the workers with SIGTERM and shuts down; what ran or waited has no result."""
@@ -204,24 +315,45 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        self.shutdown(wait=True)
+        if exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
+            self.shutdown(wait=True, abandon=True)
+        else:
+            self.shutdown(wait=True)
 
     @property
     def _broken(self) -> str | bool:  # type: ignore[override]
         """Why the pool is broken, or False; libraries ask."""
-        why = self._runtime.pool.broken()
+        why = None if self._runtime.is_forked_copy else self._runtime.pool.broken()
         return False if why is None else why[2]
 
     @property
     def _processes(self) -> dict[int, Any]:  # type: ignore[override]
         """The worker processes by process id; libraries ask."""
+        if self._runtime.is_forked_copy:
+            return {}
         processes = list(self._runtime.processes.values())
         return {process.pid: process for process in processes if process.pid is not None}
 
-    def _begin(self) -> None:
-        if is_exiting():
-            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+    def reference(self, *, to_parent: bool) -> tuple[Any, ...]:
+        """What a pickle has of it; on the way to the parent, only of one that came from there."""
+        if to_parent and not self._runtime.is_forked_copy:
+            self.__reduce__()
+        return inside.reference(self, self._token)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle {type(self).__name__!r} object\n"
+            "hint: a task of an executor can get it, nobody else can"
+        )
+
+    def _begin(self) -> bool:
+        """Gets ready for the first call; False in a worker, where calls are made at once."""
+        if self._runtime.is_forked_copy:
+            inside.check()
+            return False
+        self._check_open()
         self._runtime.begin()
+        return True
 
     def _check_open(self) -> None:
         """Raises what submitting now would raise."""
@@ -237,10 +369,13 @@ def _abandon(runtime: Runtime) -> None:
         runtime.shut_down(cancel=False)
 
 
-def _default_workers() -> int:
-    if sys.version_info >= (3, 13):
-        return os.process_cpu_count() or 1
-    return os.cpu_count() or 1
+def _check_memory(limit: int | None) -> None:
+    if limit is None:
+        return
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"`max_worker_memory` must be a number of bytes or None, not `{limit!r}`")
+    if limit <= 0:
+        raise ValueError(f"`max_worker_memory` must be greater than 0, not `{limit}`")
 
 
 def _check_max_tasks(max_tasks: int | None, context: BaseContext | None) -> None:

@@ -53,6 +53,10 @@ def dump_exception(
     text = _traceback_text(error)
     if isinstance(error, NameError):
         _explain_missing(error)
+    elif isinstance(error, MemoryError):
+        from .memory import explain
+
+        explain(error)
     if function_name is not None:
         _add_note(error, _note(function_name, index, argument_repr))
     _set(error, "__traceback__", None)  # its frames hold the arguments
@@ -100,9 +104,9 @@ def note_call(
     _add_note(error, _note(function_name, index, argument_repr))
 
 
-def _note(function_name: str, index: int | None, argument_repr: str | None) -> str:
-    if argument_repr is None:
-        argument_repr = ""
+def call_text(function_name: str, index: int | None, argument_repr: str | None) -> str:
+    """One task as users read it: `name(argument)`, `name(index 3, argument)`."""
+    argument_repr = argument_repr or ""
     if index is None:
         inner = (
             argument_repr[1:-1]
@@ -111,7 +115,11 @@ def _note(function_name: str, index: int | None, argument_repr: str | None) -> s
         )
     else:
         inner = f"index {index}, {argument_repr}" if argument_repr else f"index {index}"
-    return f"in allcores task {function_name}({inner.removesuffix(',')})"
+    return f"{function_name}({inner.removesuffix(',')})"
+
+
+def _note(function_name: str, index: int | None, argument_repr: str | None) -> str:
+    return f"in allcores task {call_text(function_name, index, argument_repr)}"
 
 
 def _add_note(error: BaseException, note: str) -> None:

@@ -39,6 +39,13 @@ class OwnedFds:
         with self._lock:
             self._fds.discard(fd)
 
+    def close(self, fds: Iterable[int]) -> None:
+        """Closes descriptors that were added."""
+        with self._lock:
+            for fd in fds:
+                self._fds.discard(fd)
+                os.close(fd)
+
     def add_source(self, source: Callable[[], Iterable[int]]) -> int:
         """Asks `source` for more descriptors just before each fork, in the parent; returns what
         `drop_source` takes.
@@ -101,6 +108,19 @@ class OwnedFds:
                 continue
         for reset in self._resets:
             reset()
+
+
+def above_stdio(fd: int) -> int:
+    """The same descriptor under a number that is no standard stream's: a program may have closed
+    those, and what prints would write into it.
+    """
+    if fd > 2:
+        return fd
+    import fcntl
+
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return moved
 
 
 owned_fds = OwnedFds()

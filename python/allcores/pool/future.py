@@ -23,9 +23,14 @@ A future made by hand (`Future()`) is a standard future and nothing else.
 
 from __future__ import annotations
 
+import functools
 import threading
+from collections.abc import Callable
 from concurrent.futures import _base
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from .forks import owned_fds
 
 if TYPE_CHECKING:
     from allcores._core import Slot
@@ -51,6 +56,17 @@ def _tell_the_late() -> None:
     if _late:
         with _settled:
             _settled.notify_all()
+
+
+def _renew_locks() -> None:
+    """In a forked child: threads that are not there may have held them."""
+    global _inflating, _settled, _late
+    _inflating = threading.RLock()
+    _settled = threading.Condition()
+    _late = 0
+
+
+owned_fds.on_child(_renew_locks)
 
 
 class Owner(Protocol):
@@ -134,13 +150,31 @@ class Future(_base.Future[T]):
             self.settle()
         return super().cancelled()
 
-    def cancel(self) -> bool:
-        """Keeps the call from being made; False when it has started or is over."""
+    def cancel(self, *, running: bool = False) -> bool:
+        """Keeps the call from being made; False when it has started or is over.
+
+        With `running`, a call that has started is stopped: its worker's whole process tree is
+        killed and the worker replaced; no other call is touched. False when it is over.
+        """
         slot = self._slot
-        if slot is not None and slot.cancel():
+        if slot is not None and (slot.stop() if running else slot.cancel()):
             self.settle()
             return True
         return self.cancelled() if slot is not None else super().cancel()
+
+    def add_done_callback(self, fn: Callable[[Future[T]], object]) -> None:
+        """Has `fn` called with the future when it has ended, in the context of this call.
+
+        What a callback raises is logged and else ignored.
+        """
+        run: Callable[..., object] = copy_context().run
+        super().add_done_callback(functools.partial(run, fn))
+
+    def __repr__(self) -> str:
+        try:
+            return super().__repr__()
+        except RuntimeError:
+            return f"<{type(self).__name__} at {id(self):#x} of another process>"
 
     def settle(self) -> None:
         """Decodes the outcome of a slot that is done and, if inflated, publishes it."""
@@ -171,8 +205,18 @@ class Future(_base.Future[T]):
             self._publish(cancelled, error, value)
         _tell_the_late()
 
+    def on_child(self) -> None:
+        """In a forked child nobody will publish it: back to the first tier, which refuses."""
+        if self._slot is not None:
+            for name in _SECOND_TIER:
+                self.__dict__.pop(name, None)
+
     def _publish(self, cancelled: bool, error: BaseException | None, value: Any) -> None:
         if cancelled:
+            with self._condition:
+                # A call that was stopped may have been seen running.
+                if self._state == _base.RUNNING:
+                    self._state = _base.PENDING
             super().cancel()
             self.set_running_or_notify_cancel()
         elif error is not None:

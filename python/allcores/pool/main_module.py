@@ -27,6 +27,7 @@ import pickle
 import sys
 import typing
 from collections.abc import Callable
+from contextvars import ContextVar
 from enum import Enum
 from hashlib import blake2b
 from multiprocessing.reduction import ForkingPickler
@@ -35,7 +36,7 @@ from typing import Any
 
 from cloudpickle import cloudpickle  # type: ignore[import-untyped]
 
-from . import definitions
+from . import definitions, nesting, variables
 from .definitions import DATA, FOLLOW, MAIN_NAMES, Entry
 from .references import PICKLE_CACHE, global_names, is_importable, main_name, same_watched, watch
 
@@ -200,6 +201,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     value.
     """
 
+    _to_parent = False
+
     def __init__(self, file: io.BytesIO, defining: str | None, needs: dict[str, None]) -> None:
         forking: dict[Any, Any] = ForkingPickler._extra_reducers  # type: ignore[attr-defined]
         self.dispatch_table = {
@@ -236,6 +239,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                     (value.__name__, value.__supertype__),
                     attributes,
                 )
+        elif kind is ContextVar:
+            return self._variable(value)
+        elif issubclass(kind, nesting.Original):
+            return value.reference(to_parent=self._to_parent)
         else:
             self._plain.add(kind)
             return NotImplemented
@@ -308,6 +315,19 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             maker, args = definitions.define, (self._defining, maker, args)
         return (maker, args, *rest)
 
+    def _variable(self, variable: ContextVar[Any]) -> Any:
+        home = variables.home_of(variable)
+        if home is None:
+            return variables.by_token(variable)
+        module_name, name = home
+        if module_name != "__main__":
+            return variables.find, home
+        if name == self._defining:
+            definition = variables.definition_of(variable)
+            return definitions.define, (name, variables.make, (definition,))
+        self._need(name)
+        return name
+
     def _cache(self, cache: Any) -> Any:
         attributes = {
             name: value for name, value in vars(cache).items() if name != "cache_parameters"
@@ -319,6 +339,8 @@ class _ResultPickler(_Pickler):
     """The way back: names of `__main__` stay names, and a class that the parent has keeps its own
     attributes there.
     """
+
+    _to_parent = True
 
     def _class(self, cls: type) -> Any:
         return _as_known_class(cloudpickle._dynamic_class_reduce(cls))

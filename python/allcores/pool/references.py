@@ -11,11 +11,13 @@ import reprlib
 import sys
 import types
 from collections.abc import Mapping
+from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from .definitions import MAIN_NAMES
+from .variables import definition_of
 
 _GLOBAL_OPERATIONS = frozenset(
     ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
@@ -87,6 +89,9 @@ def is_steady(value: object) -> bool:
         return True
     if kind in (tuple, frozenset):
         return all(is_steady(item) for item in value)  # type: ignore[attr-defined]
+    if kind is ContextVar:
+        _, default = definition_of(value)  # type: ignore[arg-type]
+        return is_steady(default)
     if kind in (FunctionType, types.BuiltinFunctionType) or isinstance(value, type):
         return is_importable(value)
     return False

@@ -9,6 +9,7 @@ thread, which does what the engine can't without Python:
 | `completed`      | settles and publishes a future that somebody looks into          |
 | `workers wanted` | starts worker processes (a worker has used up its tasks)         |
 | `worker gone`    | reaps its process                                                |
+| `said`           | handles a log record of a worker                                 |
 | `finished`       | reaps the rest and ends                                          |
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
+import sys
 import threading
 from collections.abc import Callable
 from multiprocessing import process as multiprocessing_process
@@ -24,13 +25,15 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._core import CANCELLED, FAILED, Pool, mark_forked
-from . import codec, death, tags, worker
+from . import blackbox, codec, context, death, leash, tags, worker
 from .forks import generation, owned_fds
 from .functions import FunctionCache
+from .obituary import Life
 
 if TYPE_CHECKING:
     from .._core import Slot
     from .future import Future, Raw
+    from .options import Terms
     from .start import Launcher
 
 _log = logging.getLogger("allcores")
@@ -42,21 +45,30 @@ class Feed(Protocol):
     def submit_rest(self) -> None:
         """Takes and submits them now."""
 
-    def give_up(self) -> None:
-        """Takes none any more."""
+    def give_up(self) -> int:
+        """Takes none any more; how many items that leaves undone."""
 
 
 class Runtime:
     """The living part of one executor."""
 
     def __init__(
-        self, launcher: Launcher, *, max_workers: int, max_tasks: int | None, stream: bool
+        self,
+        launcher: Launcher,
+        *,
+        max_workers: int,
+        max_tasks: int | None,
+        stream: bool,
+        replace_lost: bool = False,
+        max_memory: int | None = None,
     ) -> None:
         self.launcher = launcher
         self.stream = stream
+        self.max_memory = max_memory
         self.pool = Pool(
             max_workers,
             max_tasks_per_worker=max_tasks,
+            replace_lost=replace_lost,
             stream=stream,
         )
         self.functions = FunctionCache(launcher.encoder)
@@ -64,7 +76,8 @@ class Runtime:
         self.processes: dict[int, BaseProcess] = {}
         self.feeds: set[Feed] = set()
         self.feeder_threads: set[threading.Thread] = set()
-        self._ended: dict[int, BaseProcess] = {}
+        self._lives: dict[int, Life] = {}
+        self._leaving: set[int] = set()
         self._watched: dict[int, Future[Any]] = {}
         self._starting = threading.Lock()
         self._notifier: threading.Thread | None = None
@@ -84,13 +97,28 @@ class Runtime:
 
     # -- batches ------------------------------------------------------------------------
 
-    def submit(self, function: int | None, tag: int, count: int, payload: bytes) -> Slot:
+    def submit(
+        self,
+        function: int | None,
+        tag: int,
+        count: int,
+        payload: bytes,
+        terms: Terms | None = None,
+    ) -> Slot:
         """Gives a batch to the pool and starts the workers it asks for."""
-        slot = self.pool.submit(function, tag, count, payload)
+        if terms is None:
+            slot = self.pool.submit(function, tag, count, payload)
+        else:
+            slot = self.pool.submit(function, tag, count, payload, *terms)
         wanted = self.pool.workers_wanted()
         if wanted:
             self.start_workers(wanted)
         return slot
+
+    def context_values(self) -> bytes:
+        """What the calls to come are to find in the executor's context variables."""
+        variables = self.launcher.context_vars
+        return context.take(variables, self.launcher.encoder) if variables else b""
 
     def function_id(self, function: Callable[..., Any]) -> int | None:
         """The number under which the engine has the function; None if it must travel."""
@@ -120,9 +148,17 @@ class Runtime:
         return False, self.error_of(raw, call=call), None
 
     def error_of(
-        self, raw: Raw, *, call: str | None = None, index: int | None = None
+        self,
+        raw: Raw,
+        *,
+        call: str | None = None,
+        index: int | None = None,
+        argument: str | None = None,
+        limit: float | None = None,
     ) -> BaseException:
-        """The exception that an outcome without a value stands for."""
+        """The exception that an outcome without a value stands for. `argument` is its short text,
+        `limit` the seconds that it had.
+        """
         tag, payload = raw
         if tag == tags.ERROR:
             return codec.load_exception(payload)
@@ -130,8 +166,13 @@ class Runtime:
             return death.undecoded(codec.load_exception(payload), call, index)
         if tag == FAILED:
             kind, number, words = payload
-            why = self.pool.start_failure() if kind == "start failed" else None
-            return death.broken(kind, self._process(number), words, why)
+            task, life = death.Task(call, index, argument), self._lives.get(number)
+            if kind == "timed out":
+                return death.timed_out(task, limit, None if life is None else life.pid)
+            if kind == "start failed":
+                words = (self.pool.start_failure() or b"").decode("utf-8", "replace")
+            obituary = None if life is None or kind == "ended" else life.obituary()
+            return death.broken(kind, words, obituary, task)
         return death.BrokenProcessPool(f"a worker sent an answer of unknown kind `{tag}`")
 
     def broken_error(self) -> BaseException:
@@ -167,20 +208,33 @@ class Runtime:
             link = self.pool.open_link()
             if link is None:
                 return False
-            number, fd = link
-            owned_fds.add(fd)
+            number, control = link
+            owned_fds.add(control)
+        lent, held = [control], []
         try:
-            process = self.launcher.start(worker.main, fd, self.stream)
+            with owned_fds.guard():
+                held.append(blackbox.make())
+                tied = leash.make()
+                if tied is not None:
+                    lent.append(tied[0])
+                    held.append(tied[1])
+            fds = (control, held[0], *lent[1:])
+            process = self.launcher.start(worker.main, fds, self.stream, self.max_memory)
         except BaseException:
             self.pool.start_failed(number)
+            owned_fds.close(held)
             raise
         finally:
-            owned_fds.discard(fd)
-            os.close(fd)
+            owned_fds.close(lent)
+        self._lives[number] = Life(process, held, lambda: self._peak_memory(number))
         self.processes[number] = process
         if process.pid is not None:
             self.pool.worker_started(number, process.pid)
         return True
+
+    def _peak_memory(self, number: int) -> int | None:
+        ask = getattr(self.pool, "peak_memory", None)
+        return None if ask is None else ask(number)
 
     @contextlib.contextmanager
     def _late_in_the_day(self) -> Any:
@@ -190,9 +244,6 @@ class Runtime:
             yield
         except RuntimeError:
             self._notifier = None
-
-    def _process(self, number: int) -> BaseProcess | None:
-        return self.processes.get(number) or self._ended.get(number)
 
     # -- the notifier -------------------------------------------------------------------
 
@@ -207,20 +258,29 @@ class Runtime:
 
     def _notify(self) -> None:
         while True:
-            kind, number = self.pool.next_notice()  # type: ignore[misc]  # waits for ever
+            kind, number, *words = self.pool.next_notice()  # type: ignore[misc]  # waits for ever
             if kind == "completed":
-                future = self._watched.pop(number, None)
+                # Watched until it is published: a fork in between must know of it.
+                future = self._watched.get(number)
                 if future is not None:
                     self._settle(future)
+                    del self._watched[number]
                 del future
             elif kind == "workers wanted":
                 self._replace_workers()
             elif kind == "worker gone":
                 self._reap(number)
+            elif kind == "said":
+                self._log(words[0])
             else:
                 break
         self.reap_all()
         self._is_over()
+
+    def _log(self, record: bytes) -> None:
+        from . import logs
+
+        logs.handle(record)
 
     def _settle(self, future: Future[Any]) -> None:
         try:
@@ -238,17 +298,19 @@ class Runtime:
                 _log.exception("a worker could not be started")
 
     def _reap(self, number: int) -> None:
-        process = self.processes.pop(number, None)
-        if process is not None:
-            self._ended[number] = process
-            # Its link is closed; the process itself may take a moment more.
-            process.join(0)
+        # Its link has ended; the process may take a moment more, and is looked for again when the
+        # next one goes.
+        self.processes.pop(number, None)
+        self._leaving.add(number)
+        for each in tuple(self._leaving):
+            life = self._lives.get(each)
+            if life is None or life.collect():
+                self._leaving.discard(each)
 
     def reap_all(self) -> None:
         """Waits for the end of every process that was started."""
-        for processes in (self.processes, self._ended):
-            for process in list(processes.values()):
-                process.join()
+        for life in list(self._lives.values()):
+            life.bury()
 
     # -- the end ------------------------------------------------------------------------
 
@@ -262,9 +324,17 @@ class Runtime:
                     feed.submit_rest()
         self.pool.shut_down(cancel)
 
-    def join(self) -> None:
-        """Waits until all workers and the notifier have ended."""
-        self.pool.join()
+    def end(self) -> None:
+        """Ends all workers now with all they have started; what is unfinished fails."""
+        self.pool.end()
+        self.end_processes(kill=True)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Waits until all workers and the notifier have ended, at most `timeout` seconds for the
+        workers; whether they have.
+        """
+        if not self.pool.join(timeout):
+            return False
         for feeder in list(self.feeder_threads):
             feeder.join()
         notifier = self._notifier
@@ -273,6 +343,7 @@ class Runtime:
             self._is_over()
         elif notifier is not threading.current_thread():
             notifier.join()
+        return True
 
     def _is_over(self) -> None:
         if self._fd_source is not None:
@@ -281,6 +352,13 @@ class Runtime:
         self.launcher.release()
         _runtimes.discard(self)
 
+    def on_child(self) -> None:
+        """In a forked child: whoever asks this for anything is told that it is not usable here."""
+        self.is_begun = False
+        for future in self._watched.values():
+            future.on_child()
+        self._watched.clear()
+
     @property
     def is_forked_copy(self) -> bool:
         """Whether this is the copy that a forked child has: nothing can be done with it."""
@@ -288,12 +366,8 @@ class Runtime:
 
     def end_processes(self, *, kill: bool) -> None:
         """Signals every worker process that was started and has not ended."""
-        for process in list(self.processes.values()):
-            with contextlib.suppress(ValueError, OSError):
-                if kill:
-                    process.kill()
-                else:
-                    process.terminate()
+        for life in list(self._lives.values()):
+            life.end(kill=kill)
 
 
 # Every runtime that has not finished; interpreter exit waits for them.
@@ -310,10 +384,25 @@ def _at_exit() -> None:
     global _exiting
     _exiting = True
     waiting = list(_runtimes)
+    interrupted = _was_interrupted()
     for runtime in waiting:
-        runtime.shut_down(cancel=False)
-    for runtime in waiting:
-        runtime.join()
+        runtime.shut_down(cancel=interrupted)
+        if interrupted:
+            runtime.end()
+    try:
+        for runtime in waiting:
+            runtime.join()
+    except BaseException:
+        for runtime in waiting:
+            runtime.shut_down(cancel=True)
+            runtime.end()
+        raise
+
+
+def _was_interrupted() -> bool:
+    """Whether a Ctrl-C that nobody caught ends the program."""
+    kind = getattr(sys, "last_type", None)
+    return isinstance(kind, type) and issubclass(kind, KeyboardInterrupt)
 
 
 # Before the interpreter joins its threads, like the standard executors do: callbacks and
@@ -326,7 +415,8 @@ def _forget_all() -> None:
     mark_forked()
     children: set[Any] = vars(multiprocessing_process)["_children"]
     for runtime in _runtimes:
-        children.difference_update(runtime.processes.values())
+        children.difference_update(life.process for life in runtime._lives.values())
+        runtime.on_child()
     _runtimes.clear()
 
 

@@ -21,10 +21,12 @@ from multiprocessing import (
     spawn,
     util,
 )
+from multiprocessing.connection import wait
 from types import FunctionType
 from typing import Any
 
 from . import interrupts
+from .children import Child, Collected, peak_of_this_process
 from .forks import owned_fds
 
 PRELOAD = ("allcores.pool.worker", "allcores.pool.bootstrap")
@@ -180,21 +182,37 @@ def _launch_with_path(path: Any, args: list[str], fds: Any) -> int:
 @functools.cache
 def spawn_popen() -> type:
     """The standard library's `Popen` for spawn, without the main module."""
-    base: Any = popen_spawn_posix.Popen
-    launch = _rebound(base._launch, spawn=_spawn)
-    return type("Popen", (base,), {"_launch": launch, "duplicate_for_child": _spawn_duplicate})
+    launch = _rebound(popen_spawn_posix.Popen.__dict__["_launch"], spawn=_spawn)
+    return type(
+        "Popen", (_SpawnPopen,), {"_launch": launch, "duplicate_for_child": _spawn_duplicate}
+    )
+
+
+class _SpawnPopen(Child, popen_spawn_posix.Popen):
+    def __init__(self, process: process.BaseProcess) -> None:
+        self._counts_from = peak_of_this_process()
+        super().__init__(process)
 
 
 def forkserver_popen(server: Any) -> Callable[..., Any]:
     """The standard library's `Popen` for forkserver, without the main module and on `server`."""
-    base: Any = popen_forkserver.Popen
     names = {
         "spawn": _spawn,
         "forkserver": _Namespace(forkserver, connect_to_new_process=server.connect_to_new_process),
     }
-    launch = _rebound(base._launch, **names)
+    launch = _rebound(popen_forkserver.Popen.__dict__["_launch"], **names)
     duplicate = _forkserver_duplicate
-    return type("Popen", (base,), {"_launch": launch, "duplicate_for_child": duplicate})
+    return type("Popen", (_ServedPopen,), {"_launch": launch, "duplicate_for_child": duplicate})
+
+
+class _ServedPopen(Collected, popen_forkserver.Popen):
+    """The server collects the process, and sends its exit code once."""
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        if self.returncode is None and not flag & os.WNOHANG:
+            wait([self.sentinel])
+        with self._collecting:
+            return super().poll(os.WNOHANG)
 
 
 # The arguments may be pickled twice, by reference and then by value; a descriptor goes along once.

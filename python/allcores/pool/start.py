@@ -7,8 +7,9 @@ What is added to the standard library's way:
   module out; nothing of the library is changed.
 * The default is fork while this process has a single thread, else a fork server of our own:
   without the user's `__main__`, with our worker preloaded; `warm` starts it in the background.
-* A descriptor (the control socket) goes along, by the means of each start method; under fork all
-  other descriptors of ours are closed in the child (`forks`).
+* Descriptors (control socket, black box, leash) go along, by the means of each start method; under
+  fork all other descriptors of ours are closed in the child (`forks`).
+* Whoever waits for the process learns its peak memory, too (`children`).
 * Initializer and arguments are pickled while the process is being started, when locks and queues
   may be pickled, and by value if they belong to `__main__`.
 
@@ -29,7 +30,7 @@ from pickle import PicklingError
 from typing import Any
 
 from ..settings import Settings
-from . import interrupts
+from . import interrupts, nesting
 from .bootstrap import Handle, Spec, describe_main
 from .codec import Encoder
 from .forks import owned_fds
@@ -45,7 +46,8 @@ class Launcher:
     executor is first used (then nobody can hold a lock that the child would wait for, and the
     first worker is there after 6 ms), else the fork server of our own (some 80 ms). Arguments of
     an initializer that can only be inherited (locks of a fork context) are inherited.
-    `may_fork=False` is for executors that start workers again and again.
+    `may_fork=False` is for executors that start workers again and again. `workers` is their number,
+    for the share of the cores that each gets.
     """
 
     def __init__(
@@ -55,11 +57,17 @@ class Launcher:
         initializer: Initializer | None = None,
         initargs: tuple[Any, ...] = (),
         may_fork: bool = True,
+        workers: int | None = None,
+        context_vars: tuple[Any, ...] = (),
+        forward_logs: bool = False,
     ) -> None:
         self._is_default = context is None
         self._plain = False
         self.initializer = initializer
         self.initargs = initargs
+        self.workers = workers
+        self.context_vars = context_vars
+        self.forward_logs = forward_logs
         chosen = context if context is not None else _named_default(initargs)
         self._undecided = chosen is None and may_fork and "fork" in _METHODS
         self.context: BaseContext = _concrete(chosen or _safe_default())
@@ -93,22 +101,26 @@ class Launcher:
             self._server().ensure_running()
 
     def start(
-        self, target: Callable[..., object], fd: int, *extra: Any, name: str | None = None
+        self,
+        target: Callable[..., object],
+        fds: tuple[int, ...],
+        *extra: Any,
+        name: str | None = None,
     ) -> BaseProcess:
-        """Starts a worker that runs `target(handle, spec, *extra)`; `fd` stays the caller's, to be
+        """Starts a worker that runs `target(handles, spec, *extra)`; `fds` stay the caller's, to be
         closed after this.
 
-        In the worker `handle.detach()` gives the descriptor, and `bootstrap.enter(spec)` is to be
-        called first.
+        In the worker `handle.detach()` gives the descriptor of each of the `handles`, and
+        `bootstrap.enter(spec)` is to be called first.
         """
         try:
-            return self._start(target, fd, extra, name)
+            return self._start(target, fds, extra, name)
         except (PicklingError, TypeError, AttributeError, RuntimeError) as error:
             if not self._may_fall_back(error):
                 raise
         self.context = multiprocessing.get_context("fork")
         self._adopt_context()
-        return self._start(target, fd, extra, name)
+        return self._start(target, fds, extra, name)
 
     def _may_fall_back(self, error: Exception) -> bool:
         """With no context given, arguments that only fork can hand over have always been handed
@@ -121,7 +133,11 @@ class Launcher:
         return not isinstance(error, RuntimeError) or "fork context" in str(error)
 
     def _start(
-        self, target: Callable[..., object], fd: int, extra: tuple[Any, ...], name: str | None
+        self,
+        target: Callable[..., object],
+        fds: tuple[int, ...],
+        extra: tuple[Any, ...],
+        name: str | None,
     ) -> BaseProcess:
         method = self.start_method
         if method == "fork":
@@ -132,35 +148,54 @@ class Launcher:
             main=None if method == "fork" else describe_main(),
             unblock_interrupts=not interrupts.are_blocked(),
             carried=self._carry(method),
+            cores=None if self.workers is None else nesting.share_of_each(self.workers),
+            after_threads=method == "fork" and not _is_single_threaded(),
+            log_levels=self._log_levels(),
         )
+        handles = tuple(Handle(fd, inherited=method == "fork") for fd in fds)
         process: Any = self.context.Process(  # type: ignore[attr-defined]
-            target=target, args=(Handle(fd, inherited=method == "fork"), spec, *extra), name=name
+            target=target, args=(handles, spec, *extra), name=name
         )
         if not self._plain:
             if self._is_default and method != "fork":
                 process._start_method = (
                     multiprocessing.get_start_method()
                 )  # what tasks will find as their default
-            if method == "spawn":
-                process._Popen = _Starter(_spawn_popen())
-            elif method == "forkserver":
-                process._Popen = _Starter(_forkserver_popen(self._server()))
+            process._Popen = _Starter(self._popen(method))
         if method != "fork":
             from multiprocessing import resource_tracker
 
             resource_tracker.ensure_running()  # starting it would unblock what is blocked next
-        with interrupts.blocked(), owned_fds.keeping(fd):
+        with interrupts.blocked(), owned_fds.keeping(*fds):
             process.start()
         return process  # type: ignore[no-any-return]
 
+    def _log_levels(self) -> Any:
+        if not self.forward_logs:
+            return None
+        from . import logs
+
+        return logs.levels()
+
     def _carry(self, method: str) -> Any:
-        if self.initializer is None:
+        call = None if self.initializer is None else (self.initializer, self.initargs)
+        if call is None and not self.context_vars:
             return None
         from .carried import Carried, Inherited
 
+        content = (call, self.context_vars)
+        return Inherited(content) if method == "fork" else Carried(self.encoder, content)
+
+    def _popen(self, method: str) -> Callable[[BaseProcess], Any]:
         if method == "fork":
-            return Inherited(self.initializer, self.initargs)
-        return Carried(self.encoder, self.initializer, self.initargs)
+            from .children import ForkPopen
+
+            return ForkPopen
+        from . import servers
+
+        if method == "spawn":
+            return servers.spawn_popen()
+        return servers.forkserver_popen(self._server())
 
     def _server(self) -> Any:
         from .servers import server_for
@@ -274,15 +309,3 @@ class _Starter:
     def __call__(self, process: BaseProcess) -> Any:
         vars(process).pop("_Popen", None)
         return self._popen(process)
-
-
-def _spawn_popen() -> Any:
-    from .servers import spawn_popen
-
-    return spawn_popen()
-
-
-def _forkserver_popen(server: Any) -> Any:
-    from .servers import forkserver_popen
-
-    return forkserver_popen(server)

@@ -14,6 +14,8 @@ MAP: Final = 1
 """`(first index, items)`, the function is called with each item; `(.., fn)` likewise."""
 STARMAP: Final = 2
 """As `MAP`, each item is a tuple of arguments."""
+IN_CONTEXT: Final = 16
+"""Added to one of the above: the payload begins with the values of context variables."""
 
 RESULT: Final = 0
 """The value, pickled."""

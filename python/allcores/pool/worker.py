@@ -1,9 +1,10 @@
 """The worker's main loop: take a batch, unpickle it, run it, answer.
 
 ```
-   port.next() ──► (function, tag, count, payload)
+   port.next() ──► (function, tag, start, payload)
                       │ CALL            one call           ──► RESULT | ERROR | UNDECODED
                       │ MAP, STARMAP    a chunk of items   ──► RESULTS | APART | UNDECODED
+                      │                 (careful: in parts, as the items are done)
                       │ FUNCTION        remember it
                       │ FORGET          forget it
 ```
@@ -19,11 +20,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._core import FORGET, FUNCTION, Port
-from . import bootstrap, codec, tags
-from .forks import owned_fds
+from . import blackbox, bootstrap, codec, leash, tags
+from .forks import above_stdio, owned_fds
+from .retrying import ForItems, Retrying
+
+if TYPE_CHECKING:
+    from .memory import Memory
 
 # Values of these types unpickle without running anybody's code, so a chunk of them can be
 # one pickle: no result can spoil its neighbours'.
@@ -34,16 +39,35 @@ Answer = tuple[int, bytes]
 _failed: list[Port] = []
 
 
-def main(handle: bootstrap.Handle, spec: bootstrap.Spec, stream: bool) -> None:
-    """Runs a worker until its parent says stop, or is gone."""
+def main(
+    handles: tuple[bootstrap.Handle, ...], spec: bootstrap.Spec, stream: bool, most: int | None
+) -> None:
+    """Runs a worker until its parent says stop, or is gone; `most` is the limit of its memory.
+
+    The descriptors are the control socket, the black box and, where there is one, the leash.
+    """
+    control, box, *leashes = [above_stdio(handle.detach()) for handle in handles]
+    for fd in leashes:
+        leash.put_on(fd)
     bootstrap.enter(spec)
-    fd = handle.detach()
-    port = Port(fd, stream)
-    os.close(fd)
+    blackbox.carry(box)
+    port = Port(control, stream)
+    os.close(control)
     owned_fds.add(port.fileno())
+    if spec.log_levels is not None:
+        from . import logs
+
+        logs.forward(port, spec.log_levels)
     if initialize(port, spec):
         port.ready()
-        serve(port)
+        serve(port, None if most is None else limited(most))
+
+
+def limited(most: int) -> Memory:
+    """What keeps this worker's memory below `most` bytes."""
+    from .memory import Memory
+
+    return Memory(most)
 
 
 def initialize(port: Port, spec: bootstrap.Spec) -> bool:
@@ -66,14 +90,16 @@ def initialize(port: Port, spec: bootstrap.Spec) -> bool:
     return True
 
 
-def serve(port: Port) -> None:
+def serve(port: Port, memory: Memory | None = None) -> None:
     """Answers batches until there are no more."""
     functions: dict[int | None, codec.LoadedFunction | bytes] = {}
     while True:
         told = port.next()
         if told is None:
             return
-        function, tag, _, payload = told
+        function, tag, start, payload = told
+        if memory is not None:
+            memory.before_task()
         if tag == tags.CALL:
             answer = call(functions.get(function), payload)
         elif tag == FUNCTION:
@@ -83,13 +109,15 @@ def serve(port: Port) -> None:
             functions.pop(function, None)
             continue
         else:
-            answer = chunk(functions.get(function), payload, star=tag == tags.STARMAP)
+            answer = run(port, functions.get(function), tag, start, payload)
         try:
             port.reply(*answer)
         except OSError as error:
             # The answer does not fit into memory; the news that it doesn't will.
             port.reply(tags.ERROR, codec.dump_exception(error))
         del told, payload, answer
+        if memory is not None and memory.is_passed():
+            port.retire()
 
 
 def load(payload: bytes) -> codec.LoadedFunction | bytes:
@@ -98,6 +126,30 @@ def load(payload: bytes) -> codec.LoadedFunction | bytes:
         return codec.load_function(payload or b"")
     except BaseException as error:
         return codec.dump_exception(error)
+
+
+def run(
+    port: Port,
+    loaded: codec.LoadedFunction | bytes | None,
+    tag: int,
+    start: int | None,
+    payload: bytes,
+) -> Answer:
+    """Answers a batch of any kind."""
+    if tag >= tags.IN_CONTEXT:
+        from . import context
+
+        try:
+            surroundings, payload = context.unwrap(payload)
+        except BaseException as error:
+            return tags.UNDECODED, codec.dump_exception(error)
+        return surroundings.run(run, port, loaded, tag - tags.IN_CONTEXT, start, payload)
+    if tag == tags.CALL:
+        return call(loaded, payload)
+    star = tag == tags.STARMAP
+    if start is None:
+        return chunk(loaded, payload, star=star)
+    return careful_chunk(port, loaded, payload, start, star=star)
 
 
 def call(loaded: codec.LoadedFunction | bytes | None, payload: bytes) -> Answer:
@@ -113,7 +165,11 @@ def call(loaded: codec.LoadedFunction | bytes | None, payload: bytes) -> Answer:
     except BaseException as error:
         return tags.UNDECODED, codec.dump_exception(error)
     try:
-        return tags.RESULT, codec.dumps_result(function(*args, **kwargs))
+        if type(function) is Retrying:
+            value = function.run((args, kwargs), lambda: codec.loads(payload)[-2:])
+        else:
+            value = function(*args, **kwargs)
+        return tags.RESULT, codec.dumps_result(value)
     except BaseException as error:
         text = codec.argument_text(args)
         return tags.ERROR, codec.dump_exception(
@@ -121,21 +177,45 @@ def call(loaded: codec.LoadedFunction | bytes | None, payload: bytes) -> Answer:
         )
 
 
-def chunk(loaded: codec.LoadedFunction | bytes | None, payload: bytes, *, star: bool) -> Answer:
-    """Calls the function with each item of a chunk; one failure does not stop the others."""
+class Chunk:
+    """A chunk that could be unpickled: what to call, with what, and the first item's index."""
+
+    __slots__ = ("first", "function", "items")
+
+    def __init__(self, function: Callable[..., Any], first: int, items: list[Any]) -> None:
+        self.function = function
+        self.first = first
+        self.items = items
+
+
+def decode(
+    loaded: codec.LoadedFunction | bytes | None, payload: bytes, start: int, *, star: bool
+) -> Chunk | bytes:
+    """The chunk; or the exception that says why it can't be had, as bytes."""
     if isinstance(loaded, bytes):
-        return tags.UNDECODED, loaded
+        return loaded
     try:
         if loaded is None:
             raise LookupError("the function of a chunk is not known to this worker")
         function = loaded.ready()
         first, items = codec.loads(payload)
     except BaseException as error:
-        return tags.UNDECODED, codec.dump_exception(error)
+        return codec.dump_exception(error)
+    if type(function) is Retrying:
+        function = ForItems(function, lambda: codec.loads(payload)[1], start, star=star)
+    return Chunk(function, first, items)
+
+
+def chunk(loaded: codec.LoadedFunction | bytes | None, payload: bytes, *, star: bool) -> Answer:
+    """Calls the function with each item of a chunk; one failure does not stop the others."""
+    what = decode(loaded, payload, 0, star=star)
+    if isinstance(what, bytes):
+        return tags.UNDECODED, what
+    function = what.function
     values: list[Any] = []
     errors: dict[int, bytes] = {}
     append = values.append
-    rest = iter(items)
+    rest = iter(what.items)
     while True:
         # An iterator goes on where it was: after a failure the loop is entered anew.
         try:
@@ -148,38 +228,80 @@ def chunk(loaded: codec.LoadedFunction | bytes | None, payload: bytes, *, star: 
             break
         except BaseException as error:
             position = len(values)
-            errors[position] = failure(error, function, first, items, position)
+            errors[position] = failure(error, what, position)
             append(None)
+    return packed(values, errors, what, 0)
+
+
+def careful_chunk(
+    port: Port,
+    loaded: codec.LoadedFunction | bytes | None,
+    payload: bytes,
+    start: int,
+    *,
+    star: bool,
+) -> Answer:
+    """As `chunk`, from `start` to where the port says; hands over results as it goes, so that
+    they are safe whatever becomes of this process.
+    """
+    what = decode(loaded, payload, start, star=star)
+    if isinstance(what, bytes):
+        return tags.UNDECODED, what
+    function = what.function
+    walk = port.walk(what.items)
+    values: list[Any] = []
+    errors: dict[int, bytes] = {}
+    append = values.append
+    while True:
+        # The walk pauses when a part is due, and goes on when the loop is entered anew.
+        try:
+            if star:
+                for item in walk:
+                    append(function(*item))
+            else:
+                for item in walk:
+                    append(function(item))
+        except BaseException as error:
+            errors[len(values)] = failure(error, what, walk.position)
+            append(None)
+        answer = packed(values, errors, what, start)
+        if walk.is_over:
+            return answer
+        hand_over(port, answer, len(values))
+        start += len(values)
+        values.clear()
+        errors.clear()
+
+
+def hand_over(port: Port, part: Answer, count: int) -> None:
+    """Gives the results of `count` items to the parent."""
+    try:
+        port.part(*part)
+    except OSError as error:
+        # They do not fit into memory; the news that they don't will.
+        errors = dict.fromkeys(range(count), codec.dump_exception(error))
+        port.part(tags.RESULTS, codec.dumps_result(([None] * count, errors)))
+
+
+def packed(values: list[Any], errors: dict[int, bytes], what: Chunk, start: int) -> Answer:
+    """The answer that holds the results of the items from `start` on."""
     if _PLAIN.issuperset(map(type, values)):
         return tags.RESULTS, codec.dumps_result((values, errors))
-    return tags.APART, codec.dumps_result((apart(values, errors, function, first, items), errors))
-
-
-def apart(
-    values: list[Any],
-    errors: dict[int, bytes],
-    function: Callable[..., Any],
-    first: int,
-    items: list[Any],
-) -> list[bytes]:
-    """Each value pickled alone; adds to `errors` where one can't be."""
     pickled = []
     for position, value in enumerate(values):
         try:
             pickled.append(codec.dumps_result(value))
         except BaseException as error:
-            errors[position] = failure(error, function, first, items, position)
+            errors[position] = failure(error, what, start + position)
             pickled.append(b"")
-    return pickled
+    return tags.APART, codec.dumps_result((pickled, errors))
 
 
-def failure(
-    error: BaseException, function: Callable[..., Any], first: int, items: list[Any], position: int
-) -> bytes:
+def failure(error: BaseException, what: Chunk, position: int) -> bytes:
     """The exception of one item of a chunk, with its note."""
     return codec.dump_exception(
         error,
-        function_name=codec.name_of(function),
-        index=first + position,
-        argument_repr=codec.argument_text(items[position]),
+        function_name=codec.name_of(what.function),
+        index=what.first + position,
+        argument_repr=codec.argument_text(what.items[position]),
     )

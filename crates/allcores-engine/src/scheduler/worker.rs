@@ -19,6 +19,9 @@ use crate::ids::{BatchId, Instance, WorkerId};
 /// Payload that one worker may hold before nothing more is sent ahead to it.
 pub(super) const PREFETCH_BYTES: u64 = 4 << 20;
 
+/// Behind work worth this much nothing is sent ahead: against it a refill (some 50 µs) is nothing.
+const LONG_NANOS: u64 = 10_000_000;
+
 /// A worker's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -146,9 +149,10 @@ impl Worker {
 
     /// Credit: may a batch of this estimated duration be sent here now?
     ///
-    /// An idle worker always gets one and a busy one may have one waiting; more than these two only
-    /// while all of it is expected to take no longer than the target, so that little has to be
-    /// taken back when the guess was wrong.
+    /// An idle worker always gets one. A busy one may have one waiting unless what it has is long:
+    /// then the refill costs nothing, and what waits behind it would start later than its successors
+    /// in the queue. More than these two only while all of it is expected to take no longer than the
+    /// target, so that little has to be taken back when the guess was wrong.
     pub(super) fn accepts(&self, nanos: u64, cap: usize) -> bool {
         if self.phase != Phase::Ready || self.room == 0 || self.held.len() >= cap {
             return false;
@@ -158,6 +162,7 @@ impl Worker {
         }
         self.bytes <= PREFETCH_BYTES
             && (self.held.len() < 2 || self.load + nanos <= super::TARGET_QUEUE_NANOS)
+            && self.load < LONG_NANOS
     }
 
     pub(super) fn hold(&mut self, held: Held) {

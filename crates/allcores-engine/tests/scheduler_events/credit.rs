@@ -26,6 +26,13 @@ fn two_of_a_long_duration() {
 }
 
 #[test]
+fn nothing_waits_behind_work_of_tens_of_milliseconds() {
+    // It would start after batches that were submitted later and found another worker idle.
+    let env = pool_of(1).with_ready_workers(1).with_known_duration(Duration::from_millis(50));
+    assert_eq!(sent_ahead(env), 1);
+}
+
+#[test]
 fn as_many_as_take_a_millisecond() {
     let env = pool_of(1).with_ready_workers(1).with_known_duration(Duration::from_micros(100));
     assert_eq!(sent_ahead(env), 10);

@@ -17,7 +17,7 @@ macro_rules! gives {
 pub(crate) use gives;
 
 /// Long enough that a worker holds one waiting batch at most, and that moving it is worth while.
-pub(crate) const LONG: Duration = Duration::from_millis(50);
+pub(crate) const LONG: Duration = Duration::from_millis(4);
 
 pub(crate) struct TestEnv {
     pub(crate) scheduler: Scheduler,

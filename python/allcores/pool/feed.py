@@ -1,0 +1,413 @@
+"""The items of one map on their way into the pool: taken, cut into chunks, submitted ahead.
+
+```
+   items ──take──► chunk ──submit──► slot ─ ─ ─► next_chunk ──► values_of
+          consumer's thread, or the feeder's        consumer's thread
+```
+
+A feed keeps a window of unfinished chunks with the pool. The consumer tops it up whenever
+it takes a chunk's results, so in a loop over the results no other thread of Python runs. If
+nobody consumes, a feeder thread goes on: `map` runs its calls whether its results are looked
+at or not, as the standard one does.
+
+How far it runs ahead:
+
+* `buffersize=n`: at most n chunks are submitted and not yet taken; no feeder.
+* all iterables have a length: to the end, a window at a time.
+* otherwise (generators, `itertools.count`): a window, until results are taken; what is left
+  at `shutdown` is submitted then, unless somebody had begun to take results.
+
+| state    | entered                           | left                                         |
+| -------- | --------------------------------- | -------------------------------------------- |
+| flowing  | by `begin`, by the next result    | at the last item, by `pause`, by `give_up`   |
+| paused   | by an error given to the consumer | by asking for the next result, by `give_up`  |
+| over     | at the last item, by `give_up`    | never; chunks already submitted still end    |
+
+What has not started is withdrawn from the pool while a feed is paused, so an error that
+nobody continues after costs no further work.
+
+A chunk whose arguments can't be unpickled in the worker has run nothing: its items are sent
+again one by one, so that only the culprit fails.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sized
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from .._core import CANCELLED, FAILED, PARTS
+from . import codec, context, tags
+
+if TYPE_CHECKING:
+    from .._core import Slot
+    from .options import Terms
+    from .runtime import Runtime
+
+Raw = tuple[int, Any]
+
+
+class Chunk:
+    """Some items on their way: with the pool (`slot`), failed before (`error`), or withdrawn
+    (neither).
+    """
+
+    __slots__ = ("error", "first", "items", "slot")
+
+    def __init__(
+        self, first: int, items: list[Any], slot: Slot | None, error: BaseException | None = None
+    ) -> None:
+        self.first = first
+        self.items = items
+        self.slot = slot
+        self.error = error
+
+    def withdraw(self) -> int:
+        """Keeps it from starting; how many items that concerns."""
+        if self.slot is None or not self.slot.cancel():
+            return 0
+        self.slot = None
+        return len(self.items)
+
+    @property
+    def is_withdrawn(self) -> bool:
+        return self.slot is None and self.error is None
+
+
+class Feed:
+    """The items of one map, and the chunks of it that are with the pool."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        fn: Callable[..., Any],
+        iterables: tuple[Iterable[Any], ...],
+        *,
+        chunksize: int | None,
+        buffersize: int | None,
+        max_workers: int,
+        terms: Terms | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.attended = False
+        self.name = codec.name_of(fn)
+        self._terms = terms
+        self._star = len(iterables) > 1
+        self._items = zip(*iterables, strict=False) if self._star else iter(iterables[0])
+        self._left = _shortest(iterables)
+        self._eager = self._left is not None and buffersize is None
+        self._size = 1 if chunksize is None and buffersize is not None else chunksize
+        self._window = buffersize or 2 * max_workers + 2
+        self._strict = buffersize is not None
+        self._taken = 0
+        self._chunks: deque[Chunk] = deque()
+        self._lock = threading.RLock()
+        self._over = False
+        self._paused = False
+        self._given_up = False
+        self._error: BaseException | None = None
+        self._own_function = False
+        self._function: int | None = None
+        self._failure: BaseException | None = None
+        self._values = b""
+        self._register(fn)
+
+    def _register(self, fn: Callable[..., Any]) -> None:
+        runtime = self.runtime
+        try:
+            self._values = runtime.context_values()
+            self._function = runtime.function_id(fn)
+            if self._function is None:
+                # Pickled once for the whole map, and forgotten with it.
+                self._function = runtime.pool.register(runtime.launcher.encoder.dumps(fn))
+                self._own_function = True
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            codec.note_call(error, self.name, None, None)
+            self._failure = error
+
+    # -- taking and submitting ----------------------------------------------------------
+
+    def begin(self) -> None:
+        """Submits the first window and sees to it that the rest follows."""
+        with self._lock:
+            self._top_up()
+            if self._over:
+                return
+            self.runtime.feeds.add(self)
+        self._start_feeder()
+
+    def submit_rest(self) -> None:
+        """Takes and submits what is left, unless somebody takes results from a generator, or has
+        stopped at an error.
+        """
+        with self._lock:
+            attended = self.attended and not self._eager
+            if not (self._over or self._paused or self._strict or attended):
+                while self._submit_next():
+                    pass
+            self._end()
+
+    def pause(self) -> None:
+        """Withdraws what has not started, until the next result is asked for."""
+        with self._lock:
+            self._paused = True
+            for chunk in self._chunks:
+                chunk.withdraw()
+
+    def give_up(self) -> int:
+        """Takes no more items, and withdraws what has not started; how many items that leaves
+        undone, as far as they were taken.
+        """
+        if self.runtime.is_forked_copy:
+            return 0  # its lock may be held by a thread that is not here
+        with self._lock:
+            undone = sum(len(chunk.items) for chunk in self._chunks if chunk.is_withdrawn)
+            self._given_up = True
+            self._end()
+            return undone + sum(chunk.withdraw() for chunk in self._chunks)
+
+    def _resume(self) -> None:
+        self._paused = False
+        withdrawn = [chunk for chunk in self._chunks if chunk.is_withdrawn]
+        if self._given_up:
+            return
+        for chunk in withdrawn:
+            (again,) = self._submit(chunk.first, chunk.items)
+            chunk.slot, chunk.error = again.slot, again.error
+        if not self._over:
+            self._start_feeder()
+
+    def _end(self) -> None:
+        self._over = True
+        self.runtime.feeds.discard(self)
+        if self._own_function and self._function is not None and not self._needs_function():
+            self._own_function = False
+            self.runtime.pool.forget(self._function)
+
+    def _needs_function(self) -> bool:
+        return not self._given_up and any(chunk.is_withdrawn for chunk in self._chunks)
+
+    def _top_up(self) -> None:
+        while not (self._over or self._paused) and self._has_room():
+            if not self._submit_next():
+                self._end()
+
+    def _has_room(self) -> bool:
+        chunks, window = self._chunks, self._window
+        if len(chunks) < window:
+            return True
+        if not self._eager:
+            return False
+        unfinished = 0
+        for chunk in islice(reversed(chunks), window):
+            if chunk.slot is not None and not chunk.slot.done():
+                unfinished += 1
+        return unfinished < window
+
+    def _submit_next(self) -> bool:
+        """Takes a chunk of items and submits it; False when there are none."""
+        size = self._size
+        if size is None:
+            left = None if self._left is None else max(self._left - self._taken, 1)
+            size = self.runtime.pool.batch_size(self._function, left)
+        items: list[Any] = []
+        try:
+            # Item by item into a list: an iterable that raises keeps what it gave.
+            items.extend(islice(self._items, size))
+        except BaseException as error:
+            self._error = error
+        if items:
+            first = self._taken
+            self._taken += len(items)
+            self._chunks.extend(self._submit(first, items))
+        return self._error is None and len(items) == size
+
+    def _submit(self, first: int, items: list[Any]) -> list[Chunk]:
+        if self._failure is not None:
+            return [Chunk(first, items, None, self._failure)]
+        tag = tags.STARMAP if self._star else tags.MAP
+        try:
+            payload = self.runtime.launcher.encoder.dumps((first, items))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if len(items) == 1:
+                codec.note_call(error, self.name, first, codec.argument_text(items[0]))
+                return [Chunk(first, items, None, error)]
+            return self._submit_singly(first, items)
+        tag, payload = context.lay_before(self._values, tag, payload)
+        try:
+            slot = self.runtime.submit(self._function, tag, len(items), payload, self._terms)
+        except RuntimeError as error:
+            return [Chunk(first, items, None, self._refusal(error))]
+        return [Chunk(first, items, slot)]
+
+    def _submit_singly(self, first: int, items: list[Any]) -> list[Chunk]:
+        return [
+            chunk
+            for position, item in enumerate(items)
+            for chunk in self._submit(first + position, [item])
+        ]
+
+    def _refusal(self, error: RuntimeError) -> BaseException:
+        why = self.runtime.pool.broken()
+        return error if why is None else self.runtime.broken_error()
+
+    # -- the feeder thread --------------------------------------------------------------
+
+    def _start_feeder(self) -> None:
+        if self._eager:
+            feeder = threading.Thread(target=self._feed_unattended, name="allcores-feed")
+            feeder.daemon = True
+            self.runtime.feeder_threads.add(feeder)
+            feeder.start()
+
+    def _feed_unattended(self) -> None:
+        try:
+            while True:
+                with self._lock:
+                    if self._over or self._paused:
+                        return
+                    newest = self._chunks[-1] if self._chunks else None
+                    slot = None if newest is None else newest.slot
+                if slot is not None:
+                    # While somebody consumes, a newer chunk is there when this one is done.
+                    slot.wait()
+                with self._lock:
+                    if not self._chunks or self._chunks[-1] is newest:
+                        self._top_up()
+        finally:
+            self.runtime.feeder_threads.discard(threading.current_thread())
+
+    # -- results ------------------------------------------------------------------------
+
+    def next_chunk(self, deadline: float | None) -> Chunk | None:
+        """The oldest chunk, done; None at the end. Raises `TimeoutError`."""
+        if self.runtime.is_forked_copy:
+            self.runtime.pool.check_open()  # which refuses; our lock may be held for ever
+        with self._lock:
+            self.attended = True
+            if self._paused:
+                self._resume()
+            self._top_up()
+            if not self._chunks:
+                if self._error is not None:
+                    error, self._error = self._error, None
+                    raise error
+                if self._given_up:
+                    return None
+                if not self._is_exhausted():
+                    self.runtime.pool.check_open()
+                return None
+            chunk = self._chunks[0]
+        if chunk.slot is not None:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            if not chunk.slot.wait(left):
+                raise TimeoutError
+        with self._lock:
+            self._chunks.popleft()
+            self._top_up()
+        return chunk
+
+    def _is_exhausted(self) -> bool:
+        try:
+            item = next(self._items)
+        except StopIteration:
+            return True
+        del item
+        return False
+
+    def values_of(self, chunk: Chunk) -> tuple[list[Any], dict[int, Any]]:
+        """The chunk's values (None where an error is) and, by position, what stands for its
+        errors: an exception, the bytes of one, or what makes one.
+        """
+        if chunk.slot is None:
+            error = chunk.error or _cancelled()
+            return _all_failed(len(chunk.items), lambda: error)
+        raw = chunk.slot.take()
+        if raw is None:
+            raise RuntimeError("a chunk's results were taken twice")
+        tag, payload = raw
+        if len(chunk.items) > 1 and (
+            tag == tags.UNDECODED or (tag == FAILED and payload[0] == "worker lost unread")
+        ):
+            with self._lock:
+                self._chunks.extendleft(reversed(self._submit_singly(chunk.first, chunk.items)))
+            return [], {}
+        if tag == PARTS:
+            values: list[Any] = []
+            errors: dict[int, Any] = {}
+            stops = [start for start, _, _ in payload[1:]] + [len(chunk.items)]
+            for (start, part_tag, part), stop in zip(payload, stops, strict=True):
+                found, failed = self._part(chunk, range(start, stop), (part_tag, part))
+                values += found
+                errors.update((start + position, error) for position, error in failed.items())
+            return values, errors
+        return self._part(chunk, range(len(chunk.items)), raw)
+
+    def _part(self, chunk: Chunk, where: range, raw: Raw) -> tuple[list[Any], dict[int, Any]]:
+        """What `values_of` says, of these items of the chunk, by position among them."""
+        tag, payload = raw
+        if tag == tags.RESULTS:
+            values, errors = codec.loads(payload)
+            return values, errors
+        if tag == tags.APART:
+            return self._values_apart(payload, chunk.first + where.start)
+        if tag == CANCELLED:
+            return _all_failed(len(where), _cancelled)
+        return _all_failed(len(where), lambda: self._error_at(chunk, where.start, raw))
+
+    def _error_at(self, chunk: Chunk, position: int, raw: Raw) -> BaseException:
+        text = codec.argument_text(chunk.items[position])
+        index = chunk.first + position
+        return self.runtime.error_of(raw, call=self.name, index=index, argument=text)
+
+    def _values_apart(self, payload: bytes, first: int) -> tuple[list[Any], dict[int, Any]]:
+        pickled, errors = codec.loads(payload)
+        values: list[Any] = []
+        for position, data in enumerate(pickled):
+            value = None
+            if position not in errors:
+                try:
+                    value = codec.load_result(data, function=self.name, index=first + position)
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:
+                    errors[position] = error
+            values.append(value)
+        return values, errors
+
+
+def error_from(stand_in: Any) -> BaseException:
+    """The exception that stands in a chunk's errors."""
+    if isinstance(stand_in, bytes):
+        return codec.load_exception(stand_in)
+    error: BaseException = stand_in() if callable(stand_in) else stand_in
+    return error
+
+
+def _all_failed(
+    count: int, make_error: Callable[[], BaseException]
+) -> tuple[list[Any], dict[int, Any]]:
+    return [None] * count, dict.fromkeys(range(count), make_error)
+
+
+def _cancelled() -> BaseException:
+    from concurrent.futures import CancelledError
+
+    return CancelledError()
+
+
+def _shortest(iterables: tuple[Iterable[Any], ...]) -> int | None:
+    """How many items there are, if that can be known."""
+    lengths = []
+    for iterable in iterables:
+        if not isinstance(iterable, Sized):
+            return None
+        lengths.append(len(iterable))
+    return min(lengths)
