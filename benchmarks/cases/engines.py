@@ -10,6 +10,7 @@ import concurrent.futures
 import gc
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -43,6 +44,10 @@ class Engine:
         self, fn: Callable[..., Any], items: Iterable[Any], chunksize: int | None = None
     ) -> Iterator[Any]:
         return iter(self.pool.map(fn, items, **_chunks(chunksize)))
+
+    def map_ahead(self, fn: Callable[..., Any], items: Iterable[Any], ahead: int) -> Iterator[Any]:
+        """`map` that runs ahead of its consumer by so much only, where that can be said."""
+        return self.map(fn, items, 1)
 
     def outcomes(self, fn: Callable[..., Any], items: Iterable[Any]) -> list[Any]:
         """What `map` gives, exceptions among it, for as long as it gives something."""
@@ -106,6 +111,10 @@ class Stdlib(Engine):
         context = None if method is None else _context(method)
         super().__init__(futures.ProcessPoolExecutor(workers, mp_context=context, **options))
 
+    def map_ahead(self, fn: Callable[..., Any], items: Iterable[Any], ahead: int) -> Iterator[Any]:
+        bound = {"buffersize": ahead} if sys.version_info >= (3, 14) else {}
+        return iter(self.pool.map(fn, items, **bound))
+
     def stop_now(self) -> None:
         if not hasattr(self.pool, "kill_workers"):
             raise NotOffered("no way to stop busy workers before 3.14")
@@ -136,6 +145,9 @@ class Allcores(Engine):
     def submit(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
         pool = self.pool if timeout is None else self.pool.options(timeout=timeout)
         return pool.submit(fn, *args)
+
+    def map_ahead(self, fn: Callable[..., Any], items: Iterable[Any], ahead: int) -> Iterator[Any]:
+        return iter(self.pool.map(fn, items, chunksize=1, buffersize=ahead))
 
     def outcomes(self, fn: Callable[..., Any], items: Iterable[Any]) -> list[Any]:
         return list(self.pool.map(fn, items, return_exceptions=True))
@@ -248,6 +260,10 @@ class Mpire(Engine):
         if hasattr(items, "__len__"):
             chunks["iterable_len"] = len(items)  # type: ignore[arg-type]
         return iter(self.pool.imap(fn, rows, **chunks, **self.recycle))
+
+    def map_ahead(self, fn: Callable[..., Any], items: Iterable[Any], ahead: int) -> Iterator[Any]:
+        rows = ((item,) for item in items)
+        return iter(self.pool.imap(fn, rows, chunk_size=1, max_tasks_active=ahead))
 
     def outcomes(self, fn: Callable[..., Any], items: Iterable[Any]) -> list[Any]:
         """One by one: a chunk would lose all its results."""

@@ -11,9 +11,11 @@ import concurrent.futures
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,9 +173,7 @@ def check_lives(found: Findings, engine: Engine) -> None:
 
 
 def ended(call: Callable[[], object], seconds: float = PATIENCE_S) -> tuple[bool, Any]:
-    """Runs it in a thread: has it ended in time, and with what (an exception counts)?"""
-    import threading
-
+    """Runs it in a thread, in this context: has it ended in time, and with what value or exception?"""
     result: list[Any] = []
 
     def run() -> None:
@@ -182,7 +182,7 @@ def ended(call: Callable[[], object], seconds: float = PATIENCE_S) -> tuple[bool
         except BaseException as error:
             result.append(error)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=[run], daemon=True)
     thread.start()
     thread.join(seconds)
     return (True, result[0]) if result else (False, None)
