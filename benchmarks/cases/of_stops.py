@@ -23,9 +23,16 @@ from benchmarks.cases.scenario import (
 )
 
 
-@case("C28", "four workers sleep for 1,000 s and are stopped at once; all futures end")
+@case("C28", "four workers sleep for 1,000 s and are stopped at once, 3 times; all futures end")
 def stopped_at_once(bench: Bench) -> str:
     found = Findings()
+    for _ in range(3):
+        if not found.words:
+            _stop_sleepers(bench, found)
+    return found.verdict()
+
+
+def _stop_sleepers(bench: Bench, found: Findings) -> None:
     pool = bench.open(4)
     pids = worker_pids(pool, 4)
     handles = submit_all(pool, [(tasks.nap, 1000.0)] * 4)
@@ -38,7 +45,6 @@ def stopped_at_once(bench: Bench) -> str:
     found.expect(gone, f"{sum(map(processes.is_alive, pids))} of 4 workers survive")
     settled = settle(pool, handles, 3)
     found.expect(not settled.hanging, f"{len(settled.hanging)} of 4 futures hang")
-    return found.verdict()
 
 
 @case(

@@ -173,7 +173,7 @@ def check_lives(found: Findings, engine: Engine) -> None:
 
 
 def ended(call: Callable[[], object], seconds: float = PATIENCE_S) -> tuple[bool, Any]:
-    """Runs it in a thread, in this context: has it ended in time, and with what value or exception?"""
+    """Runs it in a thread, in this context. Has it ended in time, and with what? Errors count."""
     result: list[Any] = []
 
     def run() -> None:
