@@ -26,7 +26,7 @@ from typing import Any
 from uuid import uuid4
 
 from benchmarks.cases import catalogue, processes, report
-from benchmarks.cases.engines import ENGINES
+from benchmarks.cases.engines import ENGINES, MODULES
 from benchmarks.cases.scenario import ROOT, Scenario
 from benchmarks.child import without_paths
 from benchmarks.machine import describe
@@ -51,7 +51,7 @@ def _measure(cases: Sequence[str], engines: Sequence[str]) -> None:
         if same and not whole:
             results["said"] = earlier["said"]
     for engine in engines:
-        module = ENGINES[engine].module
+        module = MODULES.get(engine)
         if module and not find_spec(module):
             sys.exit(f"{module} is not installed: pip install -r benchmarks/requirements.txt")
     started = time.monotonic()

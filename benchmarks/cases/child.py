@@ -17,13 +17,12 @@ from benchmarks.child import without_paths
 
 def main(number: str, engine: str, scratch: str) -> None:
     from benchmarks.cases import catalogue
-    from benchmarks.cases.engines import ENGINES, NotOffered
+    from benchmarks.cases.engines import MODULES, NotOffered
     from benchmarks.cases.scenario import Bench
 
     scenario = catalogue.SCENARIOS[number]
-    module = ENGINES[engine].module
-    if module:
-        import_module(module)  # what is missing must not look like a verdict
+    if engine in MODULES:
+        import_module(MODULES[engine])  # what is missing must not look like a verdict
     bench = Bench(engine, Path(scratch), replaces=scenario.replaces)
     try:
         said: dict[str, Any] = {"verdict": scenario.run(bench)}

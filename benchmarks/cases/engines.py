@@ -24,11 +24,12 @@ class NotOffered(Exception):
     """The engine has no such thing; the text says which."""
 
 
+MODULES = {"allcores": "allcores", "loky": "loky", "pebble": "pebble", "mpire": "mpire"}
+"""What has to be importable for an engine; the standard library comes with Python."""
+
+
 class Engine:
     """A pool. Handles are the engine's own futures; only the engine looks into them."""
-
-    module = ""
-    """What has to be importable."""
 
     def __init__(self, pool: Any) -> None:
         self.pool = pool
@@ -62,9 +63,10 @@ class Engine:
     def error(self, handle: Any) -> BaseException | None:
         """Of a handle that has ended."""
         try:
-            return handle.exception(0)
-        except concurrent.futures.CancelledError as error:
-            return error
+            error: BaseException | None = handle.exception(0)
+        except concurrent.futures.CancelledError as cancelled:
+            return cancelled
+        return error
 
     def value(self, handle: Any) -> Any:
         return handle.result(0)
@@ -130,8 +132,6 @@ class Stdlib(Engine):
 class Allcores(Engine):
     """`allcores.ProcessPoolExecutor`, with the replace policy where a case is about losses."""
 
-    module = "allcores"
-
     def __init__(
         self, workers: int | None, method: str | None, recycle: int | None, **more: Any
     ) -> None:
@@ -168,8 +168,6 @@ class Allcores(Engine):
 class Loky(Engine):
     """`loky.get_reusable_executor`."""
 
-    module = "loky"
-
     def __init__(self, workers: int | None, method: str | None, recycle: int | None) -> None:
         if recycle is not None:
             raise NotOffered("workers are not recycled")
@@ -189,8 +187,6 @@ class Loky(Engine):
 
 class Pebble(Engine):
     """`pebble.ProcessPool`."""
-
-    module = "pebble"
 
     def __init__(self, workers: int | None, method: str | None, recycle: int | None) -> None:
         super().__init__(
@@ -229,8 +225,6 @@ class Pebble(Engine):
 
 class Mpire(Engine):
     """`mpire.WorkerPool` that keeps its workers, and lets them have children."""
-
-    module = "mpire"
 
     def __init__(
         self,
@@ -301,7 +295,7 @@ class Mpire(Engine):
         self.pool.terminate()
 
 
-ENGINES: dict[str, type[Engine]] = {
+ENGINES: dict[str, Callable[..., Engine]] = {
     "allcores": Allcores,
     "stdlib": Stdlib,
     "loky": Loky,
@@ -332,7 +326,7 @@ def open_engine(
     more = only_allcores if name == "allcores" else {}
     if by_value and name == "mpire":
         more = {"by_value": True}
-    return ENGINES[name](workers, method, recycle, **more)  # type: ignore[arg-type]
+    return ENGINES[name](workers, method, recycle, **more)
 
 
 def worker_pids(engine: Engine, workers: int = WORKERS, patience: float = 10.0) -> list[int]:

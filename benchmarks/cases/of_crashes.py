@@ -9,6 +9,7 @@ import signal
 import statistics
 import time
 import traceback
+from functools import partial
 
 from benchmarks.cases import processes, tasks
 from benchmarks.cases.engines import NotOffered, kill, worker_pids
@@ -250,7 +251,7 @@ def notices_at_once(bench: Bench) -> str:
         time.sleep(0.2)
         killed = time.monotonic()
         kill(victim)
-        if not processes.until(lambda pid=victim: not processes.exists(pid), 3, 0.001):
+        if not processes.until(partial(processes.is_reaped, victim), 3, 0.001):
             return "not before the next call"
         took.append(time.monotonic() - killed)
         close(pool)

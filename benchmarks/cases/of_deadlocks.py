@@ -244,6 +244,7 @@ def during_an_import(bench: Bench) -> str:
 @case("C27", "fork and join by recursion through one pool with one worker")
 def recursive_calls(bench: Bench) -> str:
     pool = tasks.POOL = bench.open(1)
+    call: tuple[Any, ...]
     try:
         pickle.dumps(pool.pool)
         call = (tasks.fib, 7, pool.pool)

@@ -39,9 +39,9 @@ def is_busy(pid: int, seconds: float = 0.3) -> bool:
     return ticks() - before > 3
 
 
-def exists(pid: int) -> bool:
-    """It exists, be it as a zombie."""
-    return Path(f"/proc/{pid}").exists()
+def is_reaped(pid: int) -> bool:
+    """It does not even exist as a zombie."""
+    return not Path(f"/proc/{pid}").exists()
 
 
 def marked(variable: str, word: str) -> list[int]:

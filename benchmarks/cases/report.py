@@ -76,8 +76,10 @@ def _table(said: dict[str, Any]) -> list[str]:
         scenario = catalogue.SCENARIOS[number]
         cells = [_cell(of.get(engine)) for engine in ENGINES]
         mark = "°" if scenario.replaces else ""
-        links = "<br>".join(tests.get(number, ["none"]))
-        lines.append(f"| {number}{mark} | {scenario.title} | {links} | {' | '.join(cells)} |")
+        links = tests.get(number, ["none"])
+        more = f"<br>and {len(links) - 2} more" if len(links) > 2 else ""
+        named = "<br>".join(links[:2]) + more
+        lines.append(f"| {number}{mark} | {scenario.title} | {named} | {' | '.join(cells)} |")
     return lines
 
 
