@@ -60,9 +60,9 @@ def _measure(cases: Sequence[str], engines: Sequence[str]) -> None:
             said = run(catalogue.SCENARIOS[number], engine)
             results["said"].setdefault(number, {})[engine] = said
             print(f"{number} {engine:9} {said['seconds']:5.1f} s  {said['verdict']}", flush=True)
+        results["said"] = dict(sorted(results["said"].items()))
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
-    results["said"] = {number: results["said"][number] for number in sorted(results["said"])}
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def run(scenario: Scenario, engine: str) -> dict[str, Any]:
