@@ -18,13 +18,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::clock;
-use crate::core::Effects;
+use crate::core::{Core, Effects};
 use crate::ears::{Ears, Watch};
 use crate::error::EngineError;
 use crate::ids::WorkerId;
 use crate::link::Wake;
 use crate::pool::Shared;
 use crate::slot::Slot;
+use crate::supervisor::Tree;
 
 /// A busy collector still looks at the sockets once in so many rounds, for the dead.
 const ROUNDS_BETWEEN_POLLS: u32 = 64;
@@ -33,6 +34,9 @@ const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// How long it sleeps when the scheduler wants to look again although nothing happens.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
+/// It sleeps no shorter than this for a limit that has nearly passed.
+const LEAST_SLEEP: Duration = Duration::from_micros(100);
 
 /// How long a waiter listens without hearing anything: a few times what waking a thread
 /// costs, so that it is never much worse than sleeping at once.
@@ -62,6 +66,10 @@ fn collect(shared: &Shared) {
                 let readable = poll_for(shared, &watches, Some(&AT_ONCE)).0;
                 readable.into_iter().for_each(|worker| ears.mark_readable(worker));
                 watches.clear();
+                if ears.minds_limits() {
+                    drop(ears);
+                    enforce_limits(shared);
+                }
             }
             continue;
         }
@@ -84,14 +92,58 @@ fn collect(shared: &Shared) {
 }
 
 fn sleep(shared: &Shared, watches: &[Watch]) -> Vec<WorkerId> {
-    let tick = shared.lock().scheduler.wants_tick().then_some(TICK);
-    let (readable, in_time) = poll_for(shared, watches, tick.as_ref());
+    let mut core = shared.lock();
+    let tick = core.scheduler.wants_tick().then_some(TICK);
+    // What is sent from now on wakes, if that is too late for it.
+    let limit = until_limit(&mut core);
+    drop(core);
+    let timeout = match (tick, limit) {
+        (Some(tick), Some(limit)) => Some(tick.min(limit)),
+        (tick, limit) => tick.or(limit),
+    };
+    let (readable, in_time) = poll_for(shared, watches, timeout.as_ref());
     if !in_time && tick.is_some() {
         let mut fx = Effects::default();
         shared.lock().on_tick(&mut fx);
         shared.apply(&mut fx);
     }
+    if limit.is_some() {
+        enforce_limits(shared);
+    }
     readable
+}
+
+/// How long until an item may have run for too long; `None` if none has a limit.
+fn until_limit(core: &mut Core) -> Option<Timespec> {
+    if !core.limits.any() {
+        core.limits.sleep_without();
+        return None;
+    }
+    let now_ns = clock::now_ns();
+    let by_ns = core.next_look(now_ns);
+    let left = Duration::from_nanos(by_ns.saturating_sub(now_ns)).max(LEAST_SLEEP);
+    // Longer than a lifetime is as good as any.
+    let tv_sec = left.as_secs().min(1 << 31) as i64;
+    Some(Timespec { tv_sec, tv_nsec: left.subsec_nanos().into() })
+}
+
+/// Ends every worker whose item has run for too long.
+fn enforce_limits(shared: &Shared) {
+    let mut fx = Effects::default();
+    let suspects = shared.lock().arrest_overdue(clock::now_ns(), &mut fx);
+    shared.apply(&mut fx);
+    for suspect in suspects {
+        // It may have gone on to the next item by now. Once it is stopped it can't.
+        let tree = suspect.pid.map(Tree::stop);
+        shared.ears().hear_all(shared);
+        let guilty = shared.lock().judge(&suspect, &mut fx);
+        match tree {
+            Some(tree) if guilty => tree.kill(),
+            Some(tree) => tree.resume(),
+            None => {}
+        }
+        shared.apply(&mut fx);
+    }
 }
 
 /// Polls; whose descriptors have something to read, and whether anything had.

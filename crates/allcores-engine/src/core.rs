@@ -4,20 +4,28 @@
 //! might (waking a peer, completing a slot, signalling a process) happens under the lock:
 //! it is put into [`Effects`] and done by the caller after unlocking.
 
-use std::collections::HashSet;
+mod careful;
+
+use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use allcores_shm::ShmError;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Items};
+use crate::care::{Care, Terms};
+use crate::clock;
 use crate::error::{EngineError, Failure, SubmitError};
 use crate::ids::{BatchId, FnId, IdMap, Instance, WorkerId};
+use crate::limits::Limits;
 use crate::link::{Answer, LinkKind, ParentEnd, Receiver, Sender, Task, Wake};
 use crate::notices::Notice;
 use crate::payload::Payload;
-use crate::scheduler::{Action, BrokenReason, CancelStep, Config, FailReason, Scheduler};
+use crate::scheduler::{Action, BrokenReason, CancelStep, Config, FailReason, OnLost, Scheduler};
 use crate::slot::{Outcome, Slot};
+
+/// Of so many lost workers it is kept how much memory they have had.
+const MOST_PEAKS: usize = 1_000;
 
 /// What is left to do once the lock is free.
 #[derive(Default)]
@@ -25,16 +33,21 @@ pub(crate) struct Effects {
     pub(crate) done: Vec<(Arc<Slot>, Outcome)>,
     pub(crate) sleepers: Vec<Arc<dyn Wake>>,
     pub(crate) notices: Vec<Notice>,
+    /// Processes that get SIGTERM.
     pub(crate) end: Vec<u32>,
+    /// Processes that get SIGKILL, with all that they have started.
+    pub(crate) kill: Vec<u32>,
     pub(crate) finished: bool,
+    /// The collector sleeps too long.
+    pub(crate) wake_collector: bool,
 }
 
 struct Entry {
     slot: Arc<Slot>,
     function: Option<FnId>,
     tag: u32,
-    count: u32,
     payload: Payload,
+    care: Option<Box<Care>>,
 }
 
 struct Function {
@@ -49,6 +62,8 @@ struct WorkerLink {
     pid: Option<u32>,
     /// It has said that it could not get ready.
     start_failed: bool,
+    /// It will be killed.
+    condemned: bool,
     touched: bool,
 }
 
@@ -63,6 +78,8 @@ pub struct Submission {
     pub count: u32,
     /// Its bytes.
     pub payload: Payload,
+    /// What holds for its items.
+    pub terms: Terms,
 }
 
 pub(crate) struct Core {
@@ -72,8 +89,13 @@ pub(crate) struct Core {
     links: IdMap<WorkerId, WorkerLink>,
     /// Listening halves the collector has not taken over yet.
     pub(crate) newcomers: Vec<(WorkerId, Box<dyn Receiver>)>,
-    /// Workers that have to end and whose processes are not known yet.
-    doomed: Vec<WorkerId>,
+    /// Workers that have to end and whose processes are not known yet; whether they are killed.
+    doomed: Vec<(WorkerId, bool)>,
+    /// All batches are careful ones.
+    always_careful: bool,
+    pub(crate) limits: Limits,
+    /// The most memory that lost workers have had, the last ones.
+    peaks: VecDeque<(WorkerId, u64)>,
     actions: Vec<Action>,
     touched: Vec<WorkerId>,
     next_batch: u64,
@@ -94,6 +116,9 @@ impl Core {
             links: IdMap::default(),
             newcomers: Vec::new(),
             doomed: Vec::new(),
+            always_careful: config.on_worker_lost == OnLost::Replace,
+            limits: Limits::default(),
+            peaks: VecDeque::new(),
             actions: Vec::new(),
             touched: Vec::new(),
             next_batch: 0,
@@ -127,7 +152,10 @@ impl Core {
             count: what.count,
             bytes: what.payload.bytes().len() as u64,
             instance: Instance(0),
+            retries: what.terms.retries,
+            retry_timeouts: what.terms.retry_timeouts,
         };
+        let careful = self.always_careful || what.terms.limit.is_some();
         let slot = Arc::new(Slot::new(id));
         if let Some(function) = what.function.and_then(|id| self.functions.get_mut(&id)) {
             function.unfinished += 1;
@@ -136,9 +164,10 @@ impl Core {
             slot: Arc::clone(&slot),
             function: what.function,
             tag: what.tag,
-            count: what.count,
             payload: what.payload,
+            care: careful.then(|| Box::new(Care::new(&what.terms))),
         };
+        self.limits.begin(&what.terms);
         self.entries.insert(id, entry);
         self.scheduler.on_submit(batch, &mut self.actions);
         self.carry_out(fx);
@@ -210,6 +239,7 @@ impl Core {
             functions: HashSet::new(),
             pid: None,
             start_failed: false,
+            condemned: false,
             touched: false,
         };
         self.links.insert(worker, link);
@@ -219,14 +249,16 @@ impl Core {
 
     /// The process of `worker` runs under this id.
     pub(crate) fn on_started(&mut self, worker: WorkerId, pid: u32, fx: &mut Effects) {
-        if let Some(at) = self.doomed.iter().position(|doomed| *doomed == worker) {
-            self.doomed.swap_remove(at);
-            fx.end.push(pid);
+        if let Some(at) = self.doomed.iter().position(|(doomed, _)| *doomed == worker) {
+            let (_, kill) = self.doomed.swap_remove(at);
+            if kill { fx.kill.push(pid) } else { fx.end.push(pid) }
         }
         if let Some(link) = self.links.get_mut(&worker) {
             link.pid = Some(pid);
-            if self.broken.is_some() {
-                fx.end.push(pid);
+            match &self.broken {
+                None => {}
+                Some(Failure::Ended | Failure::Engine(_)) => fx.kill.push(pid),
+                Some(_) => fx.end.push(pid),
             }
         }
     }
@@ -253,11 +285,15 @@ impl Core {
                 if let Some(link) = self.links.get_mut(&worker) {
                     link.sender.answered(batch, instance);
                 }
-                let news = self.scheduler.on_done(worker, batch, instance, busy, &mut self.actions);
-                if news {
-                    self.end(batch, Outcome::Answer { tag, body }, fx);
-                }
+                let verdict =
+                    self.scheduler.on_done(worker, batch, instance, busy, &mut self.actions);
+                self.on_verdict(verdict, batch, tag, body, fx);
             }
+            Answer::Part { batch, instance, tag, stop, body } => {
+                self.on_part(worker, (batch, instance), (tag, stop), body, fx);
+            }
+            Answer::Retire => self.scheduler.on_retire(worker, &mut self.actions),
+            Answer::Said { body } => fx.notices.push(Notice::Said(worker, body.to_vec())),
             Answer::Skipped { batch, instance } => {
                 if let Some(link) = self.links.get_mut(&worker) {
                     link.sender.answered(batch, instance);
@@ -285,7 +321,7 @@ impl Core {
     pub(crate) fn end_process(&mut self, worker: WorkerId, fx: &mut Effects) {
         match self.links.get(&worker).map(|link| link.pid) {
             Some(Some(pid)) => fx.end.push(pid),
-            Some(None) => self.doomed.push(worker),
+            Some(None) => self.doomed.push((worker, false)),
             None => {}
         }
     }
@@ -294,11 +330,17 @@ impl Core {
         let Some(mut link) = self.links.remove(&worker) else { return };
         // First: what has not started by now never will, even if the process lives on.
         link.sender.close();
-        let started = link.sender.started();
+        let claimed = self.claimed(&*link.sender);
+        if let Some(peak) = link.sender.peak() {
+            self.peaks.push_back((worker, peak));
+            if self.peaks.len() > MOST_PEAKS {
+                self.peaks.pop_front();
+            }
+        }
         if link.start_failed {
             self.scheduler.on_worker_start_failed(worker, &mut self.actions);
         }
-        self.scheduler.on_worker_lost(worker, &started, &mut self.actions);
+        self.scheduler.on_worker_lost(worker, &claimed, &mut self.actions);
         fx.notices.push(Notice::WorkerGone(worker));
         self.carry_out(fx);
     }
@@ -329,7 +371,9 @@ impl Core {
                     self.workers_wanted += 1;
                     fx.notices.push(Notice::WorkersWanted);
                 }
-                Action::Send { worker, batch, instance } => self.send(worker, batch, instance, fx),
+                Action::Send { worker, batch, instance, items } => {
+                    self.send(worker, (batch, instance), items, fx);
+                }
                 Action::TakeBack { worker, batch, instance } => {
                     let link = self.links.get_mut(&worker);
                     let ok = link.is_some_and(|link| link.sender.cancel(batch, instance));
@@ -346,6 +390,13 @@ impl Core {
                     let failure = self.failure(why);
                     self.end(batch, Outcome::Failed(failure), fx);
                 }
+                Action::FailItems { batch, items, why } => {
+                    let failure = self.failure(why);
+                    if let Some(care) = self.care(batch) {
+                        care.failed(items, &failure);
+                    }
+                }
+                Action::Over { batch } => self.over(batch, fx),
                 Action::Cancelled { batch } => self.end(batch, Outcome::Cancelled, fx),
                 Action::Broken { why } => self.on_broken(why, fx),
                 Action::Finished => {
@@ -358,13 +409,32 @@ impl Core {
         self.collect_sleepers(fx);
     }
 
-    fn send(&mut self, worker: WorkerId, batch: BatchId, instance: Instance, fx: &mut Effects) {
-        let (Some(link), Some(entry)) = (self.links.get_mut(&worker), self.entries.get(&batch))
+    fn send(
+        &mut self,
+        worker: WorkerId,
+        (batch, instance): (BatchId, Instance),
+        items: Items,
+        fx: &mut Effects,
+    ) {
+        let (Some(link), Some(entry)) = (self.links.get_mut(&worker), self.entries.get_mut(&batch))
         else {
             return;
         };
+        if let Some(care) = &mut entry.care {
+            let now_ns = care.limit_ns.map_or(0, |_| clock::now_ns());
+            care.sent(instance, items, now_ns);
+            fx.wake_collector |= self.limits.sent(care.limit_ns, now_ns);
+        }
         touch(&mut self.touched, worker, link);
-        let sent = send_over(link, entry, &self.functions, batch, instance);
+        let task = Task {
+            batch,
+            instance,
+            function: entry.function,
+            tag: entry.tag,
+            items,
+            careful: entry.care.is_some(),
+        };
+        let sent = send_over(link, &task, &entry.payload, &self.functions);
         match sent {
             // Whoever has gone is reported by the collector, and then the scheduler
             // decides what becomes of its batches.
@@ -381,6 +451,9 @@ impl Core {
 
     fn end(&mut self, batch: BatchId, outcome: Outcome, fx: &mut Effects) {
         let Some(entry) = self.entries.remove(&batch) else { return };
+        if let Some(care) = &entry.care {
+            self.limits.end(care.limit_ns);
+        }
         if let Some(id) = entry.function
             && let Some(function) = self.functions.get_mut(&id)
         {
@@ -398,8 +471,13 @@ impl Core {
             BrokenReason::StartFailed { worker } | BrokenReason::WorkersKeepDying { worker } => {
                 Failure::StartFailed { worker }
             }
+            BrokenReason::Ended => Failure::Ended,
         };
         self.broken.get_or_insert(failure);
+        if why == BrokenReason::Ended {
+            // All are killed by `ended`.
+            return;
+        }
         // As the standard pool does: a worker in the middle of a task would keep the
         // broken pool alive for as long as that task takes.
         fx.end.extend(self.pids());
@@ -412,6 +490,9 @@ impl Core {
             FailReason::StartFailed { worker } | FailReason::WorkersKeepDying { worker } => {
                 Failure::StartFailed { worker }
             }
+            FailReason::LostUnread { worker } => Failure::LostUnread { worker },
+            FailReason::TimedOut { worker } => Failure::TimedOut { worker },
+            FailReason::Ended => Failure::Ended,
             FailReason::ShutDown => Failure::ShutDown,
         }
     }
@@ -435,21 +516,18 @@ fn touch(touched: &mut Vec<WorkerId>, worker: WorkerId, link: &mut WorkerLink) {
 
 fn send_over(
     link: &mut WorkerLink,
-    entry: &Entry,
+    task: &Task,
+    payload: &Payload,
     functions: &IdMap<FnId, Function>,
-    batch: BatchId,
-    instance: Instance,
 ) -> Result<(), EngineError> {
-    if let Some(id) = entry.function
+    if let Some(id) = task.function
         && let Some(function) = functions.get(&id)
         && !link.functions.contains(&id)
     {
         link.sender.send_function(id, &function.bytes)?;
         link.functions.insert(id);
     }
-    let task =
-        Task { batch, instance, function: entry.function, tag: entry.tag, count: entry.count };
-    link.sender.send_task(&task, entry.payload.bytes())
+    link.sender.send_task(task, payload.bytes())
 }
 
 /// What a pool is made of.

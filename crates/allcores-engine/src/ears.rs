@@ -41,6 +41,8 @@ pub(crate) struct Ears {
     arrived: Vec<(WorkerId, Answer)>,
     lost: Vec<(WorkerId, End)>,
     fx: Effects,
+    /// Some items have a limit.
+    limits: bool,
 }
 
 impl Ears {
@@ -61,6 +63,14 @@ impl Ears {
     pub(crate) fn hear(&mut self, shared: &Shared) -> bool {
         self.drain();
         self.digest(shared)
+    }
+
+    /// The same, without waiting for anybody to say that there is something.
+    pub(crate) fn hear_all(&mut self, shared: &Shared) {
+        for listener in &mut self.listeners {
+            listener.readable = true;
+        }
+        self.hear(shared);
     }
 
     fn drain(&mut self) {
@@ -97,6 +107,7 @@ impl Ears {
         for listener in &mut self.listeners {
             listener.wants_write = core.write_on(listener.worker);
         }
+        self.limits = core.limits.any();
         drop(core);
         shared.apply(&mut self.fx);
         news
@@ -110,6 +121,11 @@ impl Ears {
     /// Whether a link has something left to write.
     pub(crate) fn wants_write(&self) -> bool {
         self.listeners.iter().any(|listener| listener.wants_write)
+    }
+
+    /// Whether some item may be running for too long, as far as was heard.
+    pub(crate) fn minds_limits(&self) -> bool {
+        self.limits
     }
 
     /// Looks again at what is left to write.

@@ -52,6 +52,24 @@ pub enum Failure {
         /// The worker.
         worker: WorkerId,
     },
+    /// The worker that held it died before it had started any of its items.
+    #[error("{worker} died before it had started any item")]
+    LostUnread {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// It ran longer than it may, and its worker was ended.
+    #[error("the limit has passed, {worker} was ended")]
+    TimedOut {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// Somebody ended the pool.
+    #[error("the pool was ended")]
+    Ended,
+    /// The engine has failed: a bug of ours.
+    #[error("the engine has failed: {0}")]
+    Engine(std::sync::Arc<str>),
     /// Another worker's death broke the pool.
     #[error("the pool broke when {worker} died")]
     PoolBroken {

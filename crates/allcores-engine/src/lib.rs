@@ -14,6 +14,8 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+#[cfg(not(loom))]
+mod care;
 pub mod clock;
 #[cfg(not(loom))]
 mod collector;
@@ -24,7 +26,11 @@ mod ears;
 pub mod error;
 pub mod ids;
 #[cfg(not(loom))]
+mod limits;
+#[cfg(not(loom))]
 pub mod link;
+#[cfg(not(loom))]
+mod memory;
 pub mod notices;
 #[cfg(not(loom))]
 pub mod payload;
@@ -45,11 +51,15 @@ pub mod slot;
 pub mod supervisor;
 #[cfg(not(loom))]
 pub mod waker;
+#[cfg(not(loom))]
+mod walk;
 
 #[cfg(not(loom))]
 pub use allcores_shm::duplicate;
 pub use allcores_shm::primitive;
-pub use batch::Batch;
+pub use batch::{Batch, Items};
+#[cfg(not(loom))]
+pub use care::Terms;
 pub use error::{EngineError, Failure, SubmitError};
 pub use ids::{BatchId, FnId, Instance, WorkerId};
 #[cfg(not(loom))]
@@ -60,5 +70,5 @@ pub use payload::{Body, Payload};
 #[cfg(not(loom))]
 pub use pool::{Pool, PoolConfig};
 #[cfg(not(loom))]
-pub use port::{Port, Work};
-pub use slot::{Outcome, Slot, Stage};
+pub use port::{Port, Walk, Work};
+pub use slot::{Outcome, Part, PartResult, Slot, Stage};

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::ids::{BatchId, WorkerId};
 
 /// One thing to be done in the front end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// A watched slot is done.
     Completed(BatchId),
@@ -22,6 +22,8 @@ pub enum Notice {
     WorkersWanted,
     /// A worker's process has ended or is about to: reap it.
     WorkerGone(WorkerId),
+    /// A worker has said this beside its answers.
+    Said(WorkerId, Vec<u8>),
     /// The pool is finished; nothing follows.
     Finished,
 }

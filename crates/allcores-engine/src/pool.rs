@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use allcores_shm::primitive::{Condvar, Mutex, MutexGuard};
 
+use crate::care::Terms;
 use crate::clock;
 use crate::collector;
 use crate::core::{Core, Effects};
@@ -62,6 +63,12 @@ impl Shared {
                 self.notices.push(Notice::Completed(id));
             }
         }
+        for pid in fx.kill.drain(..) {
+            supervisor::end_tree(pid);
+        }
+        if std::mem::take(&mut fx.wake_collector) {
+            self.hub.collector().wake();
+        }
         for pid in fx.end.drain(..) {
             supervisor::end_process(pid, Force::Terminate);
         }
@@ -112,8 +119,14 @@ impl Pool {
         count: u32,
         payload: Payload,
     ) -> Result<Arc<Slot>, SubmitError> {
+        let terms = Terms::default();
+        self.submit_on(Submission { function, tag, count, payload, terms })
+    }
+
+    /// The same, on terms of its own.
+    pub fn submit_on(&self, what: Submission) -> Result<Arc<Slot>, SubmitError> {
         let mut fx = Effects::default();
-        let slot = self.shared.lock().submit(Submission { function, tag, count, payload }, &mut fx);
+        let slot = self.shared.lock().submit(what, &mut fx);
         // Whoever submits looks after wanted workers itself; no helper thread is needed.
         fx.notices.clear();
         self.shared.apply(&mut fx);
@@ -162,6 +175,29 @@ impl Pool {
         let cancelled = self.shared.lock().cancel(slot.id(), &mut fx);
         self.shared.apply(&mut fx);
         cancelled
+    }
+
+    /// Cancels a batch even if it runs: it is over at once, its worker is killed with all that it has
+    /// started, and replaced. False when it is over.
+    pub fn stop(&self, slot: &Slot) -> bool {
+        // What has arrived counts.
+        self.shared.ears().hear_all(&self.shared);
+        let mut fx = Effects::default();
+        let stopped = self.shared.lock().stop(slot.id(), &mut fx);
+        self.shared.apply(&mut fx);
+        stopped
+    }
+
+    /// Fails every batch and kills every worker with all that it has started.
+    pub fn end(&self) {
+        let mut fx = Effects::default();
+        self.shared.lock().end_all(&mut fx);
+        self.shared.apply(&mut fx);
+    }
+
+    /// The most memory in bytes that a worker, alive or lost, has said to have had.
+    pub fn peak_memory(&self, worker: WorkerId) -> Option<u64> {
+        self.shared.lock().peak_memory(worker)
     }
 
     /// Whether a worker is running the batch now.
@@ -247,11 +283,14 @@ impl Pool {
         true
     }
 
-    /// Signals every worker that is up.
+    /// Signals every worker that is up; kills it with all that it has started.
     pub fn end_workers(&self, force: Force) {
         let pids = self.shared.lock().pids();
         for pid in pids {
-            supervisor::end_process(pid, force);
+            match force {
+                Force::Terminate => supervisor::end_process(pid, force),
+                Force::Kill => supervisor::end_tree(pid),
+            }
         }
     }
 

@@ -30,10 +30,35 @@ pub enum Outcome {
         /// What the worker sent.
         body: Body,
     },
+    /// It came piece by piece, by ascending position: answers, and what failed.
+    Parts(Vec<Part>),
     /// There will be no answer.
     Failed(Failure),
     /// It was cancelled before it started.
     Cancelled,
+}
+
+/// A piece of an outcome.
+#[derive(Debug)]
+pub struct Part {
+    /// The position of its first item.
+    pub start: u32,
+    /// What became of it.
+    pub result: PartResult,
+}
+
+/// What became of some items.
+#[derive(Debug)]
+pub enum PartResult {
+    /// The worker answered, for all items up to the next part.
+    Answer {
+        /// The front end's word about the body.
+        tag: u32,
+        /// What the worker sent.
+        body: Body,
+    },
+    /// The one item at `start` has no answer.
+    Failed(Failure),
 }
 
 /// What a watcher finds.

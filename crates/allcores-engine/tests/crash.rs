@@ -40,7 +40,7 @@ fn pid(slot: &Slot) -> u64 {
     u64::from_le_bytes(answer(slot).try_into().unwrap())
 }
 
-fn is_gone(notice: Notice) -> bool {
+fn is_gone(notice: &Notice) -> bool {
     matches!(notice, Notice::WorkerGone(_))
 }
 

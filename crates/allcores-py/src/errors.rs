@@ -26,6 +26,10 @@ pub(crate) fn engine_error(error: &EngineError) -> PyErr {
 pub(crate) fn failure(failure: &Failure) -> (&'static str, i64, String) {
     let (kind, worker) = match failure {
         Failure::WorkerLost { worker } => ("worker lost", i64::from(worker.0)),
+        Failure::LostUnread { worker } => ("worker lost unread", i64::from(worker.0)),
+        Failure::TimedOut { worker } => ("timed out", i64::from(worker.0)),
+        Failure::Ended => ("ended", -1),
+        Failure::Engine(_) => ("engine failed", -1),
         Failure::PoolBroken { worker } => ("pool broken", i64::from(worker.0)),
         Failure::StartFailed { worker } => ("start failed", i64::from(worker.0)),
         Failure::NotSent { .. } => ("not sent", -1),

@@ -2,14 +2,17 @@
 
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
-use allcores_engine::pool::MOST_UNFINISHED;
+use allcores_engine::pool::{MOST_UNFINISHED, Submission};
 use allcores_engine::scheduler::{Config, OnLost, StartPolicy};
 use allcores_engine::supervisor::Force;
-use allcores_engine::{FnId, LinkKind, Notice, Payload, Pool as EnginePool, PoolConfig, WorkerId};
+use allcores_engine::{
+    FnId, LinkKind, Notice, Payload, Pool as EnginePool, PoolConfig, Terms, WorkerId,
+};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::errors::{engine_error, failure, submit_error};
 use crate::home::AtHome;
@@ -65,7 +68,6 @@ impl Pool {
         retries: u32,
         retry_timeouts: bool,
     ) -> PyResult<Slot> {
-        let _care = (limit, retries, retry_timeouts);
         let pool = self.inner.get()?;
         let bytes = payload.as_bytes();
         let payload = if bytes.len() < KEEP {
@@ -73,7 +75,11 @@ impl Pool {
         } else {
             Payload::Shared(Box::new(PyBackedBytes::from(payload.clone())))
         };
-        let slot = pool.submit(function.map(FnId), tag, count, payload);
+        let limit = limit
+            .map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX));
+        let terms = Terms { limit, retries, retry_timeouts };
+        let function = function.map(FnId);
+        let slot = pool.submit_on(Submission { function, tag, count, payload, terms });
         let slot = slot.map_err(|error| submit_error(&error))?;
         Ok(Slot::new(slot, Arc::clone(pool)))
     }
@@ -147,22 +153,24 @@ impl Pool {
         wait_in_slices(py, timeout, |slice| pool.join(Some(slice)))
     }
 
-    /// Signals every worker: SIGKILL if `kill`, else SIGTERM.
-    fn end_workers(&self, kill: bool) -> PyResult<()> {
+    /// Signals every worker: SIGKILL if `kill`, with all it has started; else SIGTERM.
+    fn end_workers(&self, py: Python<'_>, kill: bool) -> PyResult<()> {
         let force = if kill { Force::Kill } else { Force::Terminate };
-        self.inner.get()?.end_workers(force);
+        let pool = self.inner.get()?;
+        py.detach(|| pool.end_workers(force));
         Ok(())
     }
 
     /// Ends everything at once: all batches fail, and all workers are killed with what they have started.
-    fn end(&self) -> PyResult<()> {
-        self.end_workers(true)
+    fn end(&self, py: Python<'_>) -> PyResult<()> {
+        let pool = self.inner.get()?;
+        py.detach(|| pool.end());
+        Ok(())
     }
 
     /// The most memory that a worker, alive or lost, has said to have had, in bytes.
     fn peak_memory(&self, worker: u32) -> PyResult<Option<u64>> {
-        let _worker = worker;
-        self.inner.get().map(|_| None)
+        Ok(self.inner.get()?.peak_memory(WorkerId(worker)))
     }
 
     /// The control sockets, which no forked child may keep open.
@@ -187,22 +195,29 @@ impl Pool {
         Ok(())
     }
 
-    /// The next notice, `(kind, number)`; `None` when `timeout` seconds have passed.
+    /// The next notice, `(kind, number)` or `("said", worker, words)`; `None` when `timeout` seconds
+    /// have passed.
     #[pyo3(signature = (timeout = None))]
-    fn next_notice(
+    fn next_notice<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         timeout: Option<f64>,
-    ) -> PyResult<Option<(&'static str, u64)>> {
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let pool = Arc::clone(self.inner.get()?);
         let wait = self::timeout(timeout);
         let notice = py.detach(move || pool.next_notice(wait));
-        Ok(notice.map(|notice| match notice {
+        let Some(notice) = notice else { return Ok(None) };
+        let (kind, number) = match notice {
+            Notice::Said(worker, words) => {
+                let said = ("said", worker.0, PyBytes::new(py, &words));
+                return said.into_pyobject(py).map(Some);
+            }
             Notice::Completed(batch) => ("completed", batch.0),
             Notice::WorkersWanted => ("workers wanted", 0),
             Notice::WorkerGone(worker) => ("worker gone", u64::from(worker.0)),
             Notice::Finished => ("finished", 0),
-        }))
+        };
+        (kind, number).into_pyobject(py).map(Some)
     }
 
     /// What has been counted so far.

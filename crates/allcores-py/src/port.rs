@@ -1,11 +1,13 @@
 //! The worker's port, seen from Python.
 
 use std::os::fd::AsRawFd;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use allcores_engine::port::Next;
-use allcores_engine::primitive::{AtomicUsize, Ordering};
-use allcores_engine::{EngineError, LinkKind, Port as EnginePort, Work, duplicate};
+use allcores_engine::{
+    EngineError, LinkKind, Port as EnginePort, Walk as EngineWalk, Work, duplicate,
+};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -73,46 +75,51 @@ impl Port {
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Told<'py>>> {
         let port = self.inner.get()?;
         loop {
-            let next = lock(port).try_next();
-            match next.map_err(|error| engine_error(&error))? {
+            let mut end = lock(port);
+            let bed = match end.try_next().map_err(|error| engine_error(&error))? {
                 Next::Work(work) => return told(py, &work).map(Some),
                 Next::Leave => return Ok(None),
-                Next::Nothing => {
-                    py.detach(|| lock(port).wait()).map_err(|error| engine_error(&error))?;
-                    py.check_signals()?;
-                }
-            }
+                Next::Nothing => end.bed(),
+            };
+            // Other threads may have something to say meanwhile.
+            drop(end);
+            let slept = py.detach(|| bed.sleep().and_then(|()| lock(port).awake()));
+            slept.map_err(|error| engine_error(&error))?;
+            py.check_signals()?;
         }
     }
 
-    /// The end of the items that are to be run of the current careful batch.
+    /// The end of the items that are to be run of the current careful batch; 0 for any other.
     #[getter]
     fn stop(&self) -> PyResult<u32> {
-        self.lock().map(|_| 0)
+        Ok(self.lock()?.stop().unwrap_or(0))
     }
 
     /// An iterator over the items that are to be run of the current careful batch. It notes which one
     /// runs, and pauses when a part of the results should be handed over.
     fn walk(&self, items: Bound<'_, PyList>) -> PyResult<Walk> {
-        drop(self.lock()?);
-        Ok(Walk { items: items.unbind(), position: AtomicUsize::new(usize::MAX) })
+        match self.lock()?.walk() {
+            Ok(Some(walk)) => Ok(Walk { walk: AtHome::new(walk), items: items.unbind() }),
+            Ok(None) => Err(PyRuntimeError::new_err("the current batch is no careful one")),
+            Err(error) => Err(engine_error(&error)),
+        }
     }
 
     /// Hands over the results of all items since the last part, the newest of `walk` included.
-    fn part(&self, tag: u32, payload: &[u8]) -> PyResult<()> {
-        let _part = (tag, payload);
-        self.lock().map(drop)
+    fn part(&self, py: Python<'_>, tag: u32, payload: &[u8]) -> PyResult<()> {
+        let port = self.inner.get()?;
+        py.detach(|| lock(port).part(tag, payload)).map_err(|error| engine_error(&error))
     }
 
     /// Says, between two batches, that this worker takes nothing more: it is stopped and replaced.
     fn retire(&self) -> PyResult<()> {
-        self.lock().map(drop)
+        self.lock()?.retire().map_err(|error| engine_error(&error))
     }
 
-    /// Words for the parent, in order with the answers: its notice `said`.
-    fn say(&self, payload: &[u8]) -> PyResult<()> {
-        let _words = payload;
-        self.lock().map(drop)
+    /// Words for the parent, in order with the answers: its notice `said`. From any thread.
+    fn say(&self, py: Python<'_>, payload: &[u8]) -> PyResult<()> {
+        let port = self.inner.get()?;
+        py.detach(|| lock(port).say(payload)).map_err(|error| engine_error(&error))
     }
 
     /// Answers the batch that the last `next` returned.
@@ -124,8 +131,8 @@ impl Port {
 /// The items of a careful batch, one after the other.
 #[pyclass(frozen, module = "allcores._core")]
 pub(crate) struct Walk {
+    walk: AtHome<Arc<EngineWalk>>,
     items: Py<PyList>,
-    position: AtomicUsize,
 }
 
 #[pymethods]
@@ -134,23 +141,25 @@ impl Walk {
         this
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let next = self.position.load(Ordering::Relaxed).wrapping_add(1);
-        let item = self.items.bind(py).get_item(next).ok()?;
-        self.position.store(next, Ordering::Relaxed);
-        Some(item)
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.walk.get()?.step() {
+            None => Ok(None),
+            Some(position) => self.items.bind(py).get_item(position as usize).map(Some),
+        }
     }
 
-    /// The position of the newest item.
+    /// The position of the newest item; one before the first item if there is none yet.
     #[getter]
-    fn position(&self) -> usize {
-        self.position.load(Ordering::Relaxed)
+    fn position(&self) -> PyResult<i64> {
+        let walk = self.walk.get()?;
+        let before = i64::from(walk.items().start) - 1;
+        Ok(walk.position().map_or(before, i64::from))
     }
 
     /// Whether there are no more items.
     #[getter]
-    fn is_over(&self, py: Python<'_>) -> bool {
-        self.position.load(Ordering::Relaxed).wrapping_add(1) >= self.items.bind(py).len()
+    fn is_over(&self) -> PyResult<bool> {
+        Ok(self.walk.get()?.is_over())
     }
 }
 
@@ -158,7 +167,8 @@ fn told<'py>(py: Python<'py>, work: &Work) -> PyResult<Told<'py>> {
     Ok(match work {
         Work::Task { task, body } => {
             let function = task.function.map(|function| function.0);
-            (function, i64::from(task.tag), None, Some(to_bytes(py, body)?))
+            let start = task.careful.then_some(task.items.start);
+            (function, i64::from(task.tag), start, Some(to_bytes(py, body)?))
         }
         Work::Function { function, body } => {
             (Some(function.0), FUNCTION, None, Some(to_bytes(py, body)?))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use allcores_engine::{Body, Outcome, Pool, Slot as EngineSlot, Stage};
+use allcores_engine::{Body, Outcome, Part, PartResult, Pool, Slot as EngineSlot, Stage};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -67,6 +67,17 @@ pub(crate) fn to_bytes<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py,
     })
 }
 
+fn part_of<'py>(py: Python<'py>, part: Part) -> PyResult<(u32, i64, Bound<'py, PyAny>)> {
+    Ok(match part.result {
+        PartResult::Answer { tag, body } => {
+            (part.start, i64::from(tag), to_bytes(py, &body)?.into_any())
+        }
+        PartResult::Failed(failure) => {
+            (part.start, FAILED, errors::failure(&failure).into_pyobject(py)?.into_any())
+        }
+    })
+}
+
 #[pymethods]
 impl Slot {
     /// The number of the batch.
@@ -90,8 +101,9 @@ impl Slot {
         wait_in_slices(py, timeout, |slice| pool.wait(slot, Some(slice)))
     }
 
-    /// The outcome, once: `(tag, bytes)`, `(FAILED, (kind, worker, words))` or
-    /// `(CANCELLED, None)`; `None` before the end and when it has been taken.
+    /// The outcome, once: `(tag, bytes)`, `(FAILED, (kind, worker, words))`, `(CANCELLED, None)` or
+    /// `(PARTS, [(start, tag, bytes or failure), …])`; `None` before the end and when it has been
+    /// taken.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<(i64, Bound<'py, PyAny>)>> {
         let (slot, _) = self.inner.get()?;
         let Some(outcome) = slot.take() else { return Ok(None) };
@@ -99,6 +111,11 @@ impl Slot {
             Outcome::Answer { tag, body } => (i64::from(tag), to_bytes(py, &body)?.into_any()),
             Outcome::Failed(failure) => {
                 (FAILED, errors::failure(&failure).into_pyobject(py)?.into_any())
+            }
+            Outcome::Parts(parts) => {
+                let parts: PyResult<Vec<_>> =
+                    parts.into_iter().map(|part| part_of(py, part)).collect();
+                (PARTS, parts?.into_pyobject(py)?)
             }
             Outcome::Cancelled => (CANCELLED, py.None().into_bound(py)),
         }))
@@ -111,8 +128,9 @@ impl Slot {
     }
 
     /// As `cancel`, and ends a batch that runs: its worker is killed with all it has started, and replaced.
-    fn stop(&self) -> PyResult<bool> {
-        self.cancel()
+    fn stop(&self, py: Python<'_>) -> PyResult<bool> {
+        let (slot, pool) = self.inner.get()?;
+        Ok(py.detach(|| pool.stop(slot)))
     }
 
     /// Whether a worker is running the batch now.

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!   word   0                       1      2               3                4            5      6    7
-//!   Task   kind, has_fn, has_data  batch  instance, tag   function, count  claim cell   block  len  claim generation
+//!   Task   kind, has_fn, has_data, batch  instance, tag   function, stop   cell, start  block  len  claim generation
+//!          careful
 //!   Done   kind, has_data          batch  instance, tag   -                busy_ns      block  len  -
+//!   Part   kind, has_data          batch  instance, tag   -, stop          -            block  len  -
 //! ```
 //!
 //! The other kinds use subsets. Two halves of a word: low first, high second.
@@ -111,6 +113,19 @@ pub enum Message {
         /// What came out.
         payload: Option<Payload>,
     },
+    /// Worker: the next items of a careful batch have run.
+    Part {
+        /// Which batch.
+        batch: u64,
+        /// Which attempt at it.
+        instance: u32,
+        /// Opaque to the engine.
+        tag: u32,
+        /// The position after the last of them.
+        stop: u32,
+        /// What came out since the last part.
+        payload: Option<Payload>,
+    },
     /// Worker: a batch was found cancelled and not run.
     Skipped {
         /// Which batch.
@@ -121,6 +136,13 @@ pub enum Message {
     /// Worker: it could not start and will leave.
     StartFailed {
         /// Why.
+        payload: Option<Payload>,
+    },
+    /// Worker: it takes nothing more; whatever was sent comes back as skipped.
+    Retire,
+    /// Worker: words beside its answers.
+    Say {
+        /// The words.
         payload: Option<Payload>,
     },
     /// Parent: the bytes of a function, once per worker, before its first task.
@@ -140,8 +162,12 @@ pub enum Message {
         function: Option<u32>,
         /// Opaque to the engine.
         tag: u32,
-        /// How many items are in it.
-        count: u32,
+        /// The position of the first item to run.
+        start: u32,
+        /// The position after the last item to run.
+        stop: u32,
+        /// Whether the worker marks items and hands over parts.
+        careful: bool,
         /// Which of the link's claim cells decides about it.
         cell: u32,
         /// Which offer in that cell.
@@ -166,7 +192,15 @@ pub enum DescriptorError {
     Kind(u8),
     /// The link has no such claim cell.
     #[error("a descriptor names claim cell `{0}`")]
-    Cell(u64),
+    Cell(u32),
+    /// Items that end before they begin.
+    #[error("a descriptor names items from `{start}` to `{stop}`")]
+    Items {
+        /// The first.
+        start: u32,
+        /// After the last.
+        stop: u32,
+    },
     /// A claim cell cannot hold that generation.
     #[error("a descriptor names claim generation `{0}`")]
     Generation(u64),
@@ -183,9 +217,13 @@ const FUNCTION: u8 = 5;
 const TASK: u8 = 6;
 const FORGET: u8 = 7;
 const STOP: u8 = 8;
+const PART: u8 = 9;
+const RETIRE: u8 = 10;
+const SAY: u8 = 11;
 
 const HAS_PAYLOAD: u64 = 1 << 8;
 const HAS_FUNCTION: u64 = 1 << 9;
+const CAREFUL: u64 = 1 << 10;
 
 impl Message {
     /// The message as words.
@@ -193,6 +231,8 @@ impl Message {
         match *self {
             Self::Ready => plain(READY),
             Self::Stop => plain(STOP),
+            Self::Retire => plain(RETIRE),
+            Self::Say { payload } => with_payload(plain(SAY), payload),
             Self::Forget { function } => with_function(plain(FORGET), Some(function), 0),
             Self::Skipped { batch, instance } => with_batch(plain(SKIPPED), batch, instance, 0),
             Self::StartFailed { payload } => with_payload(plain(START_FAILED), payload),
@@ -204,10 +244,29 @@ impl Message {
                 words[4] = busy_ns;
                 with_payload(words, payload)
             }
-            Self::Task { batch, instance, function, tag, count, cell, generation, payload } => {
+            Self::Part { batch, instance, tag, stop, payload } => {
+                let mut words = with_batch(plain(PART), batch, instance, tag);
+                words[3] = joined(0, stop);
+                with_payload(words, payload)
+            }
+            Self::Task {
+                batch,
+                instance,
+                function,
+                tag,
+                start,
+                stop,
+                careful,
+                cell,
+                generation,
+                payload,
+            } => {
                 let words = with_batch(plain(TASK), batch, instance, tag);
-                let mut words = with_function(words, function, count);
-                words[4] = u64::from(cell);
+                let mut words = with_function(words, function, stop);
+                if careful {
+                    words[0] |= CAREFUL;
+                }
+                words[4] = joined(cell, start);
                 words[7] = generation;
                 with_payload(words, payload)
             }
@@ -218,30 +277,47 @@ impl Message {
     pub fn decode(words: &[u64; MESSAGE_WORDS]) -> Result<Self, DescriptorError> {
         let kind = words[0] as u8;
         let (instance, tag) = halves(words[2]);
-        let (function, count) = halves(words[3]);
+        let (function, stop) = halves(words[3]);
         let batch = words[1];
         let payload = (words[0] & HAS_PAYLOAD != 0)
             .then(|| Payload { block: BlockRef::from_word(words[5]), len: words[6] });
         let message = match kind {
             READY => Self::Ready,
             STOP => Self::Stop,
+            RETIRE => Self::Retire,
+            SAY => Self::Say { payload },
+            PART => Self::Part { batch, instance, tag, stop, payload },
             FORGET => Self::Forget { function },
             SKIPPED => Self::Skipped { batch, instance },
             START_FAILED => Self::StartFailed { payload },
             FUNCTION => Self::Function { function, payload },
             DONE => Self::Done { batch, instance, tag, busy_ns: words[4], payload },
             TASK => {
-                let cell = words[4];
+                let (cell, start) = halves(words[4]);
                 let generation = words[7];
-                if cell >= CLAIM_CELLS as u64 {
+                if start > stop {
+                    return Err(DescriptorError::Items { start, stop });
+                }
+                if cell >= CLAIM_CELLS as u32 {
                     return Err(DescriptorError::Cell(cell));
                 }
                 if generation > MAX_GENERATION {
                     return Err(DescriptorError::Generation(generation));
                 }
                 let function = (words[0] & HAS_FUNCTION != 0).then_some(function);
-                let cell = cell as u32;
-                Self::Task { batch, instance, function, tag, count, cell, generation, payload }
+                let careful = words[0] & CAREFUL != 0;
+                Self::Task {
+                    batch,
+                    instance,
+                    function,
+                    tag,
+                    start,
+                    stop,
+                    careful,
+                    cell,
+                    generation,
+                    payload,
+                }
             }
             unknown => return Err(DescriptorError::Kind(unknown)),
         };

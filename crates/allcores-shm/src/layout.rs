@@ -8,6 +8,7 @@
 //!   │ task ring    parent → worker         │ 128 slots        └─────────────────────────┘
 //!   │ result ring  worker → parent         │ 128 slots
 //!   │ claim cells                          │ 64 words
+//!   │ the worker's marks                   │ last line
 //!   └──────────────────────────────────────┘
 //! ```
 //!
@@ -19,6 +20,7 @@ use std::ops::Range;
 
 use crate::claim::CLAIM_CELLS;
 use crate::error::{Result, ShmError};
+use crate::marks::Marks;
 use crate::primitive::{Arc, Ordering};
 use crate::ring::ring_words;
 use crate::segment::{Segment, WORD};
@@ -35,7 +37,7 @@ pub const LINK_SEGMENT: u32 = u32::MAX;
 pub const POOL_SEGMENT: u32 = u32::MAX - 1;
 
 /// To be raised whenever an offset, a message or a state changes its meaning.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const LINK_MAGIC: u64 = u64::from_le_bytes(*b"ac-link\0");
 const POOL_MAGIC: u64 = u64::from_le_bytes(*b"ac-pool\0");
 
@@ -46,13 +48,16 @@ const FLAG: Range<usize> = LINE..LINE + 1;
 const TASKS: Range<usize> = 2 * LINE..2 * LINE + ring_words(TASK_RING);
 const RESULTS: Range<usize> = TASKS.end..TASKS.end + ring_words(RESULT_RING);
 const CLAIMS: Range<usize> = RESULTS.end..RESULTS.end + CLAIM_CELLS;
-const LINK_WORDS: usize = CLAIMS.end;
+const MARKS: Range<usize> = CLAIMS.end..CLAIMS.end + LINE;
+const LINK_WORDS: usize = MARKS.end;
 const POOL_WORDS: usize = 2 * LINE;
 
 const _: () = assert!(TASK_RING.is_power_of_two() && RESULT_RING.is_power_of_two());
 const _: () = assert!(TASKS.start.is_multiple_of(LINE), "the task ring starts a line");
 const _: () = assert!(RESULTS.start.is_multiple_of(LINE), "the result ring starts a line");
 const _: () = assert!(CLAIMS.start.is_multiple_of(LINE), "the claim cells start a line");
+const _: () = assert!(MARKS.start.is_multiple_of(LINE), "the marks start a line");
+const _: () = assert!(Marks::WORDS <= LINE, "the marks fit their line");
 
 /// A link segment and its parts.
 #[derive(Clone, Debug)]
@@ -67,6 +72,8 @@ pub struct LinkLayout {
     pub worker_flag: Words,
     /// One word per `ClaimCell`.
     pub claims: Words,
+    /// For the `Marks`.
+    pub marks: Words,
 }
 
 impl LinkLayout {
@@ -86,6 +93,7 @@ impl LinkLayout {
             result_ring: Words::in_segment(&segment, RESULTS)?,
             worker_flag: Words::in_segment(&segment, FLAG)?,
             claims: Words::in_segment(&segment, CLAIMS)?,
+            marks: Words::in_segment(&segment, MARKS)?,
             segment,
         })
     }

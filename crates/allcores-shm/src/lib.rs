@@ -15,6 +15,7 @@
 //!   Producer ───────────────────► task ring   (128 slots) ───────────► Consumer
 //!   Consumer ◄─────────────────── result ring (128 slots) ◄─────────── Producer
 //!   ClaimCell::offer, cancel ───► claim cells (64)        ◄─────────── ClaimCell::claim
+//!   Marks::read ────────────────► which item, since when  ◄─────────── Marks::at
 //!   Bell::must_ring ────────────► sleep flag              ◄─────────── Bell::about_to_sleep
 //!   Socket ◄════════ wake bytes, segment descriptors, end of file ═══► Socket
 //!   Arena, Shelf ◄══ payload bytes, in segments of their own ════════► Shelf, Arena
@@ -58,6 +59,7 @@ mod claim;
 mod descriptor;
 mod error;
 mod header;
+mod marks;
 pub mod primitive;
 mod ring;
 mod words;
@@ -82,7 +84,8 @@ pub use claim::{CLAIM_CELLS, ClaimCell, ClaimState, MAX_GENERATION};
 pub use descriptor::{BlockRef, DescriptorError, MESSAGE_WORDS, Message, Payload};
 pub use error::{Result, ShmError};
 pub use header::Header;
-pub use ring::{Consumer, Producer, RingError, ring, ring_words};
+pub use marks::{Mark, Marks};
+pub use ring::{Consumer, Glimpse, Producer, RingError, ring, ring_words};
 pub use words::Words;
 
 #[cfg(not(loom))]

@@ -15,8 +15,8 @@
 //! ring is [`RingError::Corrupt`] and its peer is to be treated as dead. A slot's content is not judged
 //! here: `descriptor` does that.
 //!
-//! What this does **not** do: block, wake (`bell`), or count credit. By the engine's credit a full ring is
-//! a bug.
+//! What this does **not** do: block, wake (`bell`), or count credit. By the engine's credit a full task
+//! ring is a bug; a worker looks for room before it says more than was asked.
 
 use crate::descriptor::MESSAGE_WORDS;
 use crate::error::{Result, ShmError};
@@ -84,21 +84,35 @@ impl Producer {
         Ok(Self { words, capacity, tail: 0, head_seen: 0 })
     }
 
+    /// Whether more than `kept` slots are free.
+    pub fn has_room(&mut self, kept: u64) -> std::result::Result<bool, RingError> {
+        if self.capacity - self.tail.wrapping_sub(self.head_seen) > kept {
+            return Ok(true);
+        }
+        self.look()?;
+        Ok(self.capacity - self.tail.wrapping_sub(self.head_seen) > kept)
+    }
+
+    fn look(&mut self) -> std::result::Result<(), RingError> {
+        // SYNC: SLOT-EMPTIED. Pairs with the store in `pop`: the consumer has read the slots below
+        // `head`, so overwriting them cannot reach into its reads.
+        let head = self.words.cells()[HEAD].load(Ordering::Acquire);
+        if self.tail.wrapping_sub(head) > self.capacity {
+            return Err(RingError::Corrupt);
+        }
+        self.head_seen = head;
+        Ok(())
+    }
+
     /// Puts one message in. It is visible to the consumer when this returns; ringing is the caller's job.
     pub fn push(&mut self, message: &[u64; MESSAGE_WORDS]) -> std::result::Result<(), RingError> {
-        let cells = self.words.cells();
         if self.tail.wrapping_sub(self.head_seen) == self.capacity {
-            // SYNC: SLOT-EMPTIED. Pairs with the store in `pop`: the consumer has read the slots below
-            // `head`, so overwriting them cannot reach into its reads.
-            let head = cells[HEAD].load(Ordering::Acquire);
-            if self.tail.wrapping_sub(head) > self.capacity {
-                return Err(RingError::Corrupt);
-            }
-            self.head_seen = head;
-            if self.tail.wrapping_sub(head) == self.capacity {
+            self.look()?;
+            if self.tail.wrapping_sub(self.head_seen) == self.capacity {
                 return Err(RingError::Full);
             }
         }
+        let cells = self.words.cells();
         for (cell, word) in slot(cells, self.capacity, self.tail).iter().zip(message) {
             // Relaxed: published by the store of `tail` below.
             cell.store(*word, Ordering::Relaxed);
@@ -158,8 +172,27 @@ impl Consumer {
         self.head == self.tail_seen && self.look() == self.head
     }
 
+    /// How many messages were taken, and what shows whether there are more, even to another thread.
+    pub fn glimpse(&self) -> (u64, Glimpse) {
+        (self.head, Glimpse { words: self.words.clone() })
+    }
+
     fn look(&self) -> u64 {
         // SYNC: SLOT-FILLED. Pairs with the store in `push`: the words of all slots below are visible.
         self.words.cells()[TAIL].load(Ordering::Acquire)
+    }
+}
+
+/// A look at a ring from beside its consumer.
+#[derive(Clone, Debug)]
+pub struct Glimpse {
+    words: Words,
+}
+
+impl Glimpse {
+    /// Whether more messages were put than `taken`. A corrupt ring has more, too.
+    pub fn has_more(&self, taken: u64) -> bool {
+        // SYNC: SLOT-FILLED. Like the load in `look`; who pops looks again.
+        self.words.cells()[TAIL].load(Ordering::Acquire) != taken
     }
 }

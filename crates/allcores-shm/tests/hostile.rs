@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 
 use allcores_shm::primitive::Ordering;
 use allcores_shm::{
-    Arena, Bell, BlockRef, ClaimCell, ClaimState, Consumer, Control, LinkLayout, Message,
+    Arena, Bell, BlockRef, ClaimCell, ClaimState, Consumer, Control, LinkLayout, Marks, Message,
     PoolLayout, Producer, Segment, Shelf, ShmError, Socket,
 };
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ fn scribble(segment: &Segment, at: usize, word: u64) {
     words[at].store(word, Ordering::Relaxed);
 }
 
-const LINK_WORDS: usize = 2_208;
+const LINK_WORDS: usize = 2_224;
 
 fn mapped_again(segment: &Segment) -> Segment {
     let fd = segment.fd().try_clone_to_owned().expect("a descriptor");
@@ -56,6 +56,7 @@ proptest! {
         let mut producer = Producer::new(link.task_ring.clone()).unwrap();
         let mut consumer = Consumer::new(link.result_ring.clone()).unwrap();
         let bell = Bell::new(link.worker_flag.clone()).unwrap();
+        let marks = Marks::new(link.marks.clone()).unwrap();
         for (at, word) in blows {
             scribble(&link.segment, at, word);
             let _ = producer.push(&Message::Stop.encode());
@@ -68,6 +69,10 @@ proptest! {
                 prop_assert!(taken <= 128, "the peer makes us spin");
             }
             let _ = bell.must_ring();
+            if let Some(mark) = marks.read() {
+                prop_assert!(mark.names(mark.batch, mark.instance));
+            }
+            let _ = marks.peak();
             for cell in link.claims.cells() {
                 let cell = ClaimCell::new(cell);
                 let state = cell.state(3);

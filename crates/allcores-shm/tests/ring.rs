@@ -111,7 +111,7 @@ fn a_segment_of_another_version_is_refused() {
     version.fetch_add(1, allcores_shm::primitive::Ordering::Relaxed);
     let fd = link.segment.fd().try_clone_to_owned().unwrap();
     let opened = LinkLayout::open(Segment::from_fd(fd).unwrap());
-    assert!(matches!(opened, Err(ShmError::Version { expected: 1, found: 2 })));
+    assert!(matches!(opened, Err(ShmError::Version { expected: 2, found: 3 })));
 }
 
 #[test]
@@ -159,9 +159,20 @@ fn any_message() -> impl Strategy<Value = Message> {
         (any::<u64>(), any::<u32>())
             .prop_map(|(batch, instance)| Message::Skipped { batch, instance }),
         any_payload().prop_map(|payload| Message::StartFailed { payload }),
+        Just(Message::Retire),
+        any_payload().prop_map(|payload| Message::Say { payload }),
+        (ids.clone(), any::<u32>(), any_payload()).prop_map(
+            |((batch, instance, tag), stop, payload)| Message::Part {
+                batch,
+                instance,
+                tag,
+                stop,
+                payload,
+            }
+        ),
         (any::<u32>(), any_payload())
             .prop_map(|(function, payload)| Message::Function { function, payload }),
-        (ids, any::<u64>(), any_payload()).prop_map(
+        (ids.clone(), any::<u64>(), any_payload()).prop_map(
             |((batch, instance, tag), busy_ns, payload)| Message::Done {
                 batch,
                 instance,
@@ -173,19 +184,28 @@ fn any_message() -> impl Strategy<Value = Message> {
         (
             ids,
             prop::option::of(any::<u32>()),
-            any::<u32>(),
+            (any::<u32>(), any::<u32>(), any::<bool>()),
             0..CLAIM_CELLS as u32,
             0..=MAX_GENERATION,
             any_payload()
         )
             .prop_map(
-                |((batch, instance, tag), function, count, cell, generation, payload)| {
+                |(
+                    (batch, instance, tag),
+                    function,
+                    (one, other, careful),
+                    cell,
+                    generation,
+                    payload,
+                )| {
                     Message::Task {
                         batch,
                         instance,
                         function,
                         tag,
-                        count,
+                        start: one.min(other),
+                        stop: one.max(other),
+                        careful,
                         cell,
                         generation,
                         payload,
@@ -213,16 +233,42 @@ proptest! {
 
 #[test]
 fn a_task_with_an_impossible_cell_is_refused() {
+    assert_eq!(Message::decode(&task(0, CLAIM_CELLS as u32)), Err(DescriptorError::Cell(64)));
+    assert_eq!(Message::decode(&[0; 8]), Err(DescriptorError::Kind(0)));
+}
+
+#[test]
+fn a_task_that_ends_before_it_begins_is_refused() {
+    let refused = Err(DescriptorError::Items { start: 2, stop: 1 });
+    assert_eq!(Message::decode(&task(2, 0)), refused);
+}
+
+/// The words of a task for the items from `start` to 1.
+fn task(start: u32, cell: u32) -> [u64; 8] {
     let task = Message::Task {
         batch: 1,
         instance: 0,
         function: None,
         tag: 0,
-        count: 1,
-        cell: CLAIM_CELLS as u32,
+        start,
+        stop: 1,
+        careful: false,
+        cell,
         generation: 1,
         payload: None,
     };
-    assert_eq!(Message::decode(&task.encode()), Err(DescriptorError::Cell(64)));
-    assert_eq!(Message::decode(&[0; 8]), Err(DescriptorError::Kind(0)));
+    task.encode()
+}
+
+#[test]
+fn a_producer_sees_room_when_the_consumer_has_made_some() {
+    let (mut producer, mut consumer) = ring(Words::on_heap(ring_words(8))).unwrap();
+    for _ in 0..4 {
+        assert_eq!(producer.has_room(4), Ok(true));
+        producer.push(&[0; 8]).unwrap();
+    }
+    assert_eq!(producer.has_room(4), Ok(false));
+    assert_eq!(producer.has_room(3), Ok(true));
+    consumer.pop().unwrap();
+    assert_eq!(producer.has_room(4), Ok(true));
 }

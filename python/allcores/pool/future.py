@@ -14,11 +14,13 @@ would be counted twice.
 
 A future made by hand (`Future()`) is a standard future and nothing else.
 
-| attributes in `__dict__`            | tier                                     |
-| ----------------------------------- | ---------------------------------------- |
-| `_slot`, `_owner`                   | first, outcome still in the slot         |
-| `_state`, `_result`, `_exception`   | first, settled: outcome decoded          |
-| all of these and `_condition`       | second                                   |
+| `_outcome`                  | tier                                                         |
+| --------------------------- | ------------------------------------------------------------ |
+| None                        | first; what is to come will be in the slot                   |
+| `(state, exception, value)` | first, settled: the outcome is decoded, the slot let go      |
+| `_INFLATED`                 | second; while there is a slot, the completion is to come     |
+
+The first tier lives in `__slots__` alone: a waiting future has no dictionary.
 """
 
 from __future__ import annotations
@@ -79,16 +81,52 @@ class Owner(Protocol):
         """Sees to it that `future` is settled when `slot` is done; False if it is done."""
 
 
+class _Kept:
+    """An outcome that was taken from its slot and could not be decoded, to be tried again."""
+
+    __slots__ = ("_raw",)
+    id = -1
+
+    def __init__(self, raw: Raw) -> None:
+        self._raw: Raw | None = raw
+
+    def take(self) -> Raw | None:
+        raw, self._raw = self._raw, None
+        return raw
+
+    def done(self) -> bool:
+        return True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return True
+
+    def running(self) -> bool:
+        return False
+
+    cancel = stop = watch = running
+
+
+_Settled = tuple[str, BaseException | None, Any]
+_INFLATED: Any = "inflated"
+
+
 class Future(_base.Future[T]):
     """The result of a call that may not have been made yet.
 
     Everything `concurrent.futures.Future` has, with its meaning.
     """
 
-    # Set on the instance by `from_slot`; a future made by hand has neither.
-    _slot: Slot | None = None
-    _owner: Owner | None = None
-    _call: str | None = None
+    __slots__ = ("_call", "_outcome", "_owner", "_slot")
+
+    _slot: Slot | _Kept | None
+    _owner: Owner | None
+    _call: str | None
+    _outcome: _Settled | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._slot = self._owner = self._call = None
+        self._outcome = _INFLATED
 
     @classmethod
     def from_slot(cls, slot: Slot, owner: Owner, call: str | None = None) -> Future[T]:
@@ -97,6 +135,7 @@ class Future(_base.Future[T]):
         future._slot = slot
         future._owner = owner
         future._call = call
+        future._outcome = None
         return future
 
     def result(self, timeout: float | None = None) -> T:
@@ -104,51 +143,58 @@ class Future(_base.Future[T]):
 
         Raises what the call raised, `CancelledError`, or `TimeoutError`.
         """
-        if not self._await(timeout):
+        outcome = self._await(timeout)
+        if outcome is None:
             return super().result(timeout)
-        state = self.__dict__
-        if state["_state"] != _base.FINISHED:
+        state, error, value = outcome
+        if state != _base.FINISHED:
             raise _base.CancelledError
-        if state["_exception"] is None:
-            return state["_result"]  # type: ignore[no-any-return]
+        if error is None:
+            return value  # type: ignore[no-any-return]
         try:
-            raise state["_exception"]
+            raise error
         finally:
             # No cycle from the exception through its traceback to this frame.
-            del self, state
+            del self, error, outcome
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What the call raised, or None; waits for it at most `timeout` seconds.
 
         Raises `CancelledError` or `TimeoutError`.
         """
-        if not self._await(timeout):
+        outcome = self._await(timeout)
+        if outcome is None:
             return super().exception(timeout)
-        if self.__dict__["_state"] != _base.FINISHED:
+        state, error, _ = outcome
+        if state != _base.FINISHED:
             raise _base.CancelledError
-        error: BaseException | None = self.__dict__["_exception"]
         return error
 
     def done(self) -> bool:
         """Whether the call has ended or was cancelled."""
+        if self._outcome is _INFLATED:
+            return super().done()
         slot = self._slot
-        if slot is not None and "_condition" not in self.__dict__:
-            return slot.done()
-        return super().done()
+        return slot is None or slot.done()
 
     def running(self) -> bool:
         """Whether a worker is running the call now."""
         slot = self._slot
-        return super().running() if slot is None else slot.running()
+        if slot is not None:
+            return slot.running()
+        return self._outcome is _INFLATED and super().running()
 
     def cancelled(self) -> bool:
         """Whether the call was cancelled."""
         slot = self._slot
-        if slot is not None and "_condition" not in self.__dict__:
+        if slot is not None and self._outcome is None:
             if not slot.done():
                 return False
             self.settle()
-        return super().cancelled()
+        outcome = self._outcome
+        if outcome is None or outcome is _INFLATED:
+            return super().cancelled()
+        return outcome[0] != _base.FINISHED
 
     def cancel(self, *, running: bool = False) -> bool:
         """Keeps the call from being made; False when it has started or is over.
@@ -160,7 +206,9 @@ class Future(_base.Future[T]):
         if slot is not None and (slot.stop() if running else slot.cancel()):
             self.settle()
             return True
-        return self.cancelled() if slot is not None else super().cancel()
+        if slot is None and self._outcome is _INFLATED:
+            return super().cancel()
+        return self.cancelled()
 
     def add_done_callback(self, fn: Callable[[Future[T]], object]) -> None:
         """Has `fn` called with the future when it has ended, in the context of this call.
@@ -178,29 +226,27 @@ class Future(_base.Future[T]):
 
     def settle(self) -> None:
         """Decodes the outcome of a slot that is done and, if inflated, publishes it."""
-        state = self.__dict__
-        raw: Raw | None = None
-        while raw is None:
-            slot: Slot | None = state.get("_slot")
-            if slot is None:
+        while True:
+            slot, owner = self._slot, self._owner
+            if slot is None or owner is None:
                 return
-            raw = state.pop("_raw", None) or slot.take()
-            if raw is None:
-                self._wait_until_settled()
+            raw = slot.take()
+            if raw is not None:
+                break
+            self._wait_until_settled(slot)
         try:
-            cancelled, error, value = state["_owner"].decode(raw, state.get("_call"))
+            cancelled, error, value = owner.decode(raw, self._call)
         except BaseException:
             # An interrupt in the middle of unpickling: the outcome is not lost.
-            state["_raw"] = raw
+            self._slot = _Kept(raw)
             _tell_the_late()
             raise
         with _inflating:
-            inflated = "_condition" in state
+            inflated = self._outcome is _INFLATED
             if not inflated:
-                state["_state"] = _base.CANCELLED_AND_NOTIFIED if cancelled else _base.FINISHED
-                state["_exception"] = error
-                state["_result"] = value
-                state["_slot"] = state["_owner"] = None
+                state = _base.CANCELLED_AND_NOTIFIED if cancelled else _base.FINISHED
+                self._outcome = (state, error, value)
+                self._slot = self._owner = None
         if inflated:
             self._publish(cancelled, error, value)
         _tell_the_late()
@@ -210,6 +256,7 @@ class Future(_base.Future[T]):
         if self._slot is not None:
             for name in _SECOND_TIER:
                 self.__dict__.pop(name, None)
+            self._outcome = None
 
     def _publish(self, cancelled: bool, error: BaseException | None, value: Any) -> None:
         if cancelled:
@@ -225,58 +272,60 @@ class Future(_base.Future[T]):
             self.set_result(value)
         self._slot = self._owner = None
 
-    def _wait_until_settled(self) -> None:
+    def _wait_until_settled(self, slot: Slot | _Kept) -> None:
         global _late
         with _settled:
             # Raised before looking; who settles looks at it after settling.
             _late += 1
             try:
-                while self.__dict__.get("_slot") is not None and "_raw" not in self.__dict__:
+                while self._slot is slot:
                     _settled.wait()
             finally:
                 _late -= 1
 
-    def _await(self, timeout: float | None) -> bool:
-        """Waits in the first tier; True when the outcome lies decoded in `__dict__`.
+    def _await(self, timeout: float | None) -> _Settled | None:
+        """Waits in the first tier for the decoded outcome.
 
-        False: this future is in the second tier, ask the standard methods.
+        None: this future is in the second tier, ask the standard methods.
         Raises `TimeoutError`.
         """
-        state = self.__dict__
-        if "_condition" in state or "_owner" not in state:
-            return False
-        slot = state["_slot"]
-        if slot is not None:
-            if not slot.wait(timeout):
-                raise TimeoutError
-            self.settle()
-        return "_condition" not in state
+        if self._outcome is None:
+            slot = self._slot
+            if slot is not None:
+                if not slot.wait(timeout):
+                    raise TimeoutError
+                self.settle()
+        outcome = self._outcome
+        return None if outcome is _INFLATED else outcome
 
     def __getattr__(self, name: str) -> Any:
-        if name not in _SECOND_TIER or "_owner" not in self.__dict__:
+        if name not in _SECOND_TIER:
             message = f"{type(self).__name__!r} object has no attribute {name!r}"
             raise AttributeError(message, name=name, obj=self)
         self._inflate()
         return self.__dict__[name]
 
     def _inflate(self) -> None:
-        state = self.__dict__
-        while "_condition" not in state:
+        while self._outcome is not _INFLATED:
             with _inflating:
-                slot, owner = state["_slot"], state["_owner"]
-                if slot is None or owner.publish_later(self, slot):
+                slot: Any = self._slot
+                owner = self._owner
+                if slot is None or (owner is not None and owner.publish_later(self, slot)):
                     self._install(slot)
                     return
             self.settle()
 
-    def _install(self, slot: Slot | None) -> None:
-        state = self.__dict__
-        if "_condition" in state:
+    def _install(self, slot: Slot | _Kept | None) -> None:
+        outcome = self._outcome
+        if outcome is _INFLATED:
             return
-        if slot is not None:
-            state["_state"] = _base.RUNNING if slot.running() else _base.PENDING
-            state["_result"] = state["_exception"] = None
+        if outcome is None:
+            is_running = slot is not None and slot.running()
+            outcome = (_base.RUNNING if is_running else _base.PENDING, None, None)
+        state = self.__dict__
+        state["_state"], state["_exception"], state["_result"] = outcome
         state["_waiters"] = []
         state["_done_callbacks"] = []
-        # Last: whoever sees the condition sees everything.
         state["_condition"] = threading.Condition()
+        # Last: whoever sees it sees everything.
+        self._outcome = _INFLATED

@@ -226,15 +226,11 @@ class Runtime:
             raise
         finally:
             owned_fds.close(lent)
-        self._lives[number] = Life(process, held, lambda: self._peak_memory(number))
+        self._lives[number] = Life(process, held, lambda: self.pool.peak_memory(number))
         self.processes[number] = process
         if process.pid is not None:
             self.pool.worker_started(number, process.pid)
         return True
-
-    def _peak_memory(self, number: int) -> int | None:
-        ask = getattr(self.pool, "peak_memory", None)
-        return None if ask is None else ask(number)
 
     @contextlib.contextmanager
     def _late_in_the_day(self) -> Any:
@@ -306,6 +302,10 @@ class Runtime:
             life = self._lives.get(each)
             if life is None or life.collect():
                 self._leaving.discard(each)
+        if len(self._lives) > _LIVES_KEPT:
+            # In order of their start: the first that has been collected is the longest dead.
+            ended = (each for each, life in tuple(self._lives.items()) if life.process is None)
+            self._lives.pop(next(ended, -1), None)
 
     def reap_all(self) -> None:
         """Waits for the end of every process that was started."""
@@ -326,6 +326,8 @@ class Runtime:
 
     def end(self) -> None:
         """Ends all workers now with all they have started; what is unfinished fails."""
+        for life in list(self._lives.values()):
+            life.was_told_to_end = True
         self.pool.end()
         self.end_processes(kill=True)
 
@@ -369,6 +371,9 @@ class Runtime:
         for life in list(self._lives.values()):
             life.end(kill=kill)
 
+
+# So many workers' ends are remembered, for futures that nobody has asked yet.
+_LIVES_KEPT = 1000
 
 # Every runtime that has not finished; interpreter exit waits for them.
 _runtimes: set[Runtime] = set()

@@ -7,9 +7,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use allcores_shm::primitive::{Condvar, Mutex, MutexGuard};
+use allcores_shm::{Mark, Marks, Words};
 
 use super::{
-    Answer, Next, ParentEnd, Peer, Pollable, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd,
+    Answer, Bed, Next, ParentEnd, PartOut, Peer, Pollable, Receiver, Reply, Sender, Sleeper, Task,
+    Wake, Work, WorkerEnd,
 };
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
@@ -33,6 +35,9 @@ struct Inner {
     told: VecDeque<Told>,
     answers: VecDeque<Answer>,
     claims: HashMap<(BatchId, Instance), Claim>,
+    /// What has started, in order.
+    started: Vec<(BatchId, Instance)>,
+    retired: bool,
     parent_gone: bool,
     worker_gone: bool,
 }
@@ -41,6 +46,7 @@ struct Pair {
     inner: Mutex<Inner>,
     told: Condvar,
     collector: Waker,
+    marks: Marks,
 }
 
 impl Pair {
@@ -77,7 +83,9 @@ pub struct LocalWorker(Arc<Pair>);
 
 /// A link within this process, for the pool whose collector `collector` wakes.
 pub fn open(collector: Waker) -> (ParentEnd, LocalWorker) {
-    let pair = Arc::new(Pair { inner: Mutex::default(), told: Condvar::default(), collector });
+    let marks = Marks::new(Words::on_heap(Marks::WORDS)).expect("as many words as they need");
+    let (inner, told) = (Mutex::default(), Condvar::default());
+    let pair = Arc::new(Pair { inner, told, collector, marks });
     let end = ParentEnd {
         sender: Box::new(LocalSender(Arc::clone(&pair))),
         receiver: Box::new(LocalReceiver(Arc::clone(&pair))),
@@ -116,17 +124,33 @@ impl Sender for LocalSender {
     }
 
     fn has_started(&self, batch: BatchId) -> bool {
-        self.started().contains(&batch)
+        self.0.lock().started.iter().any(|(started, _)| *started == batch)
     }
 
-    fn started(&self) -> Vec<BatchId> {
-        let inner = self.0.lock();
-        let started = inner.claims.iter().filter(|(_, claim)| **claim == Claim::Started);
-        started.map(|((batch, _), _)| *batch).collect()
+    fn started(&self) -> Vec<(BatchId, Instance)> {
+        self.0.lock().started.clone()
+    }
+
+    fn running(&self) -> Option<(BatchId, Instance)> {
+        self.0.lock().started.last().copied()
+    }
+
+    fn has_marks(&self) -> bool {
+        true
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        self.0.marks.read()
+    }
+
+    fn peak(&self) -> Option<u64> {
+        self.0.marks.peak()
     }
 
     fn answered(&mut self, batch: BatchId, instance: Instance) {
-        self.0.lock().claims.remove(&(batch, instance));
+        let mut inner = self.0.lock();
+        inner.claims.remove(&(batch, instance));
+        inner.started.retain(|started| *started != (batch, instance));
     }
 
     fn sleeper(&mut self) -> Option<Arc<dyn Wake>> {
@@ -166,6 +190,17 @@ impl Receiver for LocalReceiver {
     }
 }
 
+impl Sleeper for Pair {
+    fn sleep(&self, _: u64) -> Result<(), EngineError> {
+        let inner = self.lock();
+        if inner.told.is_empty() && !inner.parent_gone {
+            let woken = self.told.wait(inner);
+            drop(woken.expect("nothing panics while it holds a local link"));
+        }
+        Ok(())
+    }
+}
+
 impl WorkerEnd for LocalWorker {
     fn try_next(&mut self) -> Result<Next, EngineError> {
         let mut inner = self.0.lock();
@@ -176,12 +211,17 @@ impl WorkerEnd for LocalWorker {
             };
             let Work::Task { task, .. } = &work else { return Ok(Next::Work(work)) };
             let (batch, instance) = (task.batch, task.instance);
+            let retired = inner.retired;
             match inner.claims.get_mut(&(batch, instance)) {
-                Some(claim) if *claim == Claim::Queued => {
+                Some(claim) if *claim == Claim::Queued && !retired => {
                     *claim = Claim::Started;
+                    inner.started.push((batch, instance));
                     return Ok(Next::Work(work));
                 }
-                _ => {
+                claim => {
+                    if let Some(claim) = claim {
+                        *claim = Claim::Cancelled;
+                    }
                     inner.answers.push_back(Answer::Skipped { batch, instance });
                     self.0.collector.wake();
                 }
@@ -190,13 +230,8 @@ impl WorkerEnd for LocalWorker {
         Ok(if inner.parent_gone { Next::Leave } else { Next::Nothing })
     }
 
-    fn wait(&mut self) -> Result<(), EngineError> {
-        let inner = self.0.lock();
-        if inner.told.is_empty() && !inner.parent_gone {
-            let woken = self.0.told.wait(inner);
-            drop(woken.expect("nothing panics while it holds a local link"));
-        }
-        Ok(())
+    fn bed(&self) -> Bed {
+        Bed { sleeper: Arc::clone(&self.0) as Arc<dyn Sleeper>, taken: 0 }
     }
 
     fn ready(&mut self) -> Result<(), EngineError> {
@@ -207,6 +242,25 @@ impl WorkerEnd for LocalWorker {
         let Reply { batch, instance, tag, busy, bytes } = reply;
         let body = Body::Owned(bytes.to_vec());
         self.0.answer(Answer::Done { batch, instance, tag, busy, body })
+    }
+
+    fn part(&mut self, part: PartOut<'_>) -> Result<(), EngineError> {
+        let PartOut { batch, instance, tag, stop, bytes } = part;
+        let body = Body::Owned(bytes.to_vec());
+        self.0.answer(Answer::Part { batch, instance, tag, stop, body })
+    }
+
+    fn retire(&mut self) -> Result<(), EngineError> {
+        self.0.lock().retired = true;
+        self.0.answer(Answer::Retire)
+    }
+
+    fn say(&mut self, words: &[u8]) -> Result<(), EngineError> {
+        self.0.answer(Answer::Said { body: Body::Owned(words.to_vec()) })
+    }
+
+    fn marks(&self) -> Option<Marks> {
+        Some(self.0.marks.clone())
     }
 
     fn start_failed(&mut self, why: &[u8]) -> Result<(), EngineError> {

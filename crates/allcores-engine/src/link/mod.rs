@@ -15,8 +15,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use allcores_shm::{Bell, PoolLayout};
+use allcores_shm::{Bell, Mark, Marks, PoolLayout};
 
+use crate::batch::Items;
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
 use crate::payload::Body;
@@ -46,8 +47,10 @@ pub struct Task {
     pub function: Option<FnId>,
     /// The front end's word about the payload.
     pub tag: u32,
-    /// How many items it holds.
-    pub count: u32,
+    /// The items to run.
+    pub items: Items,
+    /// Whether the worker marks each item, and hands results over in parts.
+    pub careful: bool,
 }
 
 /// What a worker says.
@@ -68,12 +71,32 @@ pub enum Answer {
         /// The outcome.
         body: Body,
     },
+    /// The next items of a careful batch are done.
+    Part {
+        /// The batch.
+        batch: BatchId,
+        /// Which sending of it.
+        instance: Instance,
+        /// The worker's word about the body.
+        tag: u32,
+        /// The position after the last of them. Without any the first item starts now.
+        stop: u32,
+        /// The outcome of these.
+        body: Body,
+    },
     /// A batch was cancelled or taken back before it started.
     Skipped {
         /// The batch.
         batch: BatchId,
         /// Which sending of it.
         instance: Instance,
+    },
+    /// It takes nothing more.
+    Retire,
+    /// Words beside its answers.
+    Said {
+        /// The words.
+        body: Body,
     },
     /// It could not get ready and leaves.
     StartFailed {
@@ -150,7 +173,22 @@ pub trait Sender: Send {
     /// Whether a sent batch has started.
     fn has_started(&self, batch: BatchId) -> bool;
     /// The batches that were sent, have started and were not answered.
-    fn started(&self) -> Vec<BatchId>;
+    fn started(&self) -> Vec<(BatchId, Instance)>;
+    /// The one of them that runs, if any does. While it is the answer and nothing else is there that
+    /// could start, the worker can be in no other.
+    fn running(&self) -> Option<(BatchId, Instance)>;
+    /// Whether the worker marks what it does.
+    fn has_marks(&self) -> bool {
+        false
+    }
+    /// What the worker says that it is doing.
+    fn mark(&self) -> Option<Mark> {
+        None
+    }
+    /// The most memory the worker says it has had, in bytes.
+    fn peak(&self) -> Option<u64> {
+        None
+    }
     /// The answer to a sent batch was seen: what it occupied is free again.
     fn answered(&mut self, batch: BatchId, instance: Instance);
     /// Whoever must be woken so that the worker sees what was sent, if anybody sleeps.
@@ -184,17 +222,52 @@ pub trait Receiver: Send {
 pub trait WorkerEnd: Send {
     /// The next thing to do, if it is here. A batch that is handed out has been claimed.
     fn try_next(&mut self) -> Result<Next, EngineError>;
-    /// Sleeps until there may be something to do, or a signal has arrived.
-    fn wait(&mut self) -> Result<(), EngineError>;
+    /// Where to sleep until there may be something to do; to be done without this end, so that other
+    /// threads may use it meanwhile.
+    fn bed(&self) -> Bed;
+    /// Looks, after sleeping, at what may have come beside the work.
+    fn awake(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
     /// Says that the worker takes work.
     fn ready(&mut self) -> Result<(), EngineError>;
     /// Answers a batch.
     fn reply(&mut self, answer: Reply<'_>) -> Result<(), EngineError>;
+    /// Hands over the next items of a careful batch. Waits for room.
+    fn part(&mut self, part: PartOut<'_>) -> Result<(), EngineError>;
+    /// Says that the worker takes nothing more; every batch that comes is skipped from now on.
+    fn retire(&mut self) -> Result<(), EngineError>;
+    /// Words beside the answers. Waits for room.
+    fn say(&mut self, words: &[u8]) -> Result<(), EngineError>;
+    /// Where items are marked; without it parts tell which one runs.
+    fn marks(&self) -> Option<Marks> {
+        None
+    }
     /// Says that the worker leaves because it could not get ready.
     fn start_failed(&mut self, why: &[u8]) -> Result<(), EngineError>;
     /// The control socket, which no forked child may keep open; `None` for a local link.
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+}
+
+/// Sleeps in a worker's stead.
+pub trait Sleeper: Send + Sync {
+    /// Sleeps until the worker may have been told more than so many things, or a signal has come.
+    fn sleep(&self, taken: u64) -> Result<(), EngineError>;
+}
+
+/// A sleeper, and what it has to know.
+#[derive(Clone)]
+pub struct Bed {
+    pub(crate) sleeper: Arc<dyn Sleeper>,
+    pub(crate) taken: u64,
+}
+
+impl Bed {
+    /// Sleeps until there may be something to do, or a signal has arrived.
+    pub fn sleep(&self) -> Result<(), EngineError> {
+        self.sleeper.sleep(self.taken)
     }
 }
 
@@ -210,6 +283,21 @@ pub struct Reply<'a> {
     /// How long it ran.
     pub busy: Duration,
     /// The outcome.
+    pub bytes: &'a [u8],
+}
+
+/// Some results of a careful batch, on their way out.
+#[derive(Debug, Clone, Copy)]
+pub struct PartOut<'a> {
+    /// The batch.
+    pub batch: BatchId,
+    /// Which sending of it.
+    pub instance: Instance,
+    /// The worker's word about the bytes.
+    pub tag: u32,
+    /// The position after the last item.
+    pub stop: u32,
+    /// The results since the last part.
     pub bytes: &'a [u8],
 }
 

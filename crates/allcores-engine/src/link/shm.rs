@@ -12,16 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allcores_shm::{
-    Arena, Bell, BlockRef, CLAIM_CELLS, ClaimCell, ClaimState, Consumer, Control, LINK_SEGMENT,
-    LinkLayout, Message, POOL_SEGMENT, Payload, PoolLayout, Producer, Segment, Shelf, ShmError,
-    Socket, TASK_RING, Words,
+    Arena, Bell, BlockRef, CLAIM_CELLS, ClaimCell, ClaimState, Consumer, Control, Glimpse,
+    LINK_SEGMENT, LinkLayout, Mark, Marks, Message, POOL_SEGMENT, Payload, PoolLayout, Producer,
+    RESULT_RING, Segment, Shelf, ShmError, Socket, TASK_RING, Words,
 };
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::Shutdown;
 
 use super::{
-    Answer, Next, ParentEnd, Peer, Pollable, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd,
+    Answer, Bed, Next, ParentEnd, PartOut, Peer, Pollable, Receiver, Reply, Sender, Sleeper, Task,
+    Wake, Work, WorkerEnd,
 };
+use crate::batch::Items;
 use crate::clock;
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, IdMap, Instance};
@@ -33,6 +35,19 @@ const MOST_FORGETS: u64 = TASK_RING as u64 / 4 - 1;
 
 /// How long an idle worker stays awake: a few times what waking it would cost the parent.
 const PATIENCE: Duration = Duration::from_micros(20);
+
+/// What a worker says without being asked leaves so many slots of its ring free: for the answers to
+/// all that it may hold, and some more.
+const KEPT_FOR_ANSWERS: u64 = RESULT_RING as u64 / 2;
+
+const _: () = assert!(CLAIM_CELLS < RESULT_RING, "answers to all tasks fit into the ring");
+
+/// How long it waits before it looks for room again.
+const UNTIL_ROOM: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
+/// So many parts, or so many bytes of them, and the collector shall read them.
+const MOST_QUIET_PARTS: u32 = KEPT_FOR_ANSWERS as u32 / 2;
+const MOST_QUIET_BYTES: usize = 1 << 20;
 
 impl Wake for Socket {
     fn wake(&self) {
@@ -52,6 +67,7 @@ pub(crate) fn open(pool: &PoolLayout) -> Result<(ParentEnd, OwnedFd), EngineErro
         mouth: Mouth::new(Producer::new(layout.task_ring)?, Arc::clone(&socket)),
         bell: Bell::new(layout.worker_flag)?,
         claims: layout.claims,
+        marks: Marks::new(layout.marks)?,
         free_cells: (0..CLAIM_CELLS as u32).rev().collect(),
         generation: 0,
         sent: IdMap::default(),
@@ -198,6 +214,7 @@ struct ShmSender {
     mouth: Mouth,
     bell: Bell,
     claims: Words,
+    marks: Marks,
     free_cells: Vec<u32>,
     generation: u64,
     /// What was sent and not answered; a batch that was taken back may be there twice.
@@ -234,6 +251,11 @@ impl ShmSender {
     fn state(&self, sent: &Sent) -> ClaimState {
         self.cell(sent.cell).state(sent.generation)
     }
+
+    fn claimed(&self) -> impl Iterator<Item = (BatchId, &Sent)> {
+        let all = self.sent.iter().flat_map(|(batch, all)| all.iter().map(|sent| (*batch, sent)));
+        all.filter(|(_, sent)| self.state(sent) == ClaimState::Claimed)
+    }
 }
 
 impl Sender for ShmSender {
@@ -249,7 +271,7 @@ impl Sender for ShmSender {
         self.generation += 1;
         let generation = self.generation;
         self.cell(cell).offer(generation);
-        let Task { batch, instance, function, tag, count } = *task;
+        let Task { batch, instance, function, tag, items, careful } = *task;
         let block = payload.map(|payload| payload.block);
         let number = self.pushed + 1;
         let sent = Sent { instance, cell, generation, block, number };
@@ -259,7 +281,9 @@ impl Sender for ShmSender {
             instance: instance.0,
             function: function.map(|function| function.0),
             tag,
-            count,
+            start: items.start,
+            stop: items.stop,
+            careful,
             cell,
             generation,
             payload,
@@ -287,8 +311,25 @@ impl Sender for ShmSender {
             .is_some_and(|all| all.iter().any(|sent| self.state(sent) == ClaimState::Claimed))
     }
 
-    fn started(&self) -> Vec<BatchId> {
-        self.sent.keys().copied().filter(|batch| self.has_started(*batch)).collect()
+    fn started(&self) -> Vec<(BatchId, Instance)> {
+        self.claimed().map(|(batch, sent)| (batch, sent.instance)).collect()
+    }
+
+    fn running(&self) -> Option<(BatchId, Instance)> {
+        let newest = self.claimed().max_by_key(|(_, sent)| sent.number);
+        newest.map(|(batch, sent)| (batch, sent.instance))
+    }
+
+    fn has_marks(&self) -> bool {
+        true
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        self.marks.read()
+    }
+
+    fn peak(&self) -> Option<u64> {
+        self.marks.peak()
     }
 
     fn answered(&mut self, batch: BatchId, instance: Instance) {
@@ -345,6 +386,15 @@ impl Receiver for ShmReceiver {
                     busy: Duration::from_nanos(busy_ns),
                     body: self.ear.body(payload)?,
                 },
+                Message::Part { batch, instance, tag, stop, payload } => Answer::Part {
+                    batch: BatchId(batch),
+                    instance: Instance(instance),
+                    tag,
+                    stop,
+                    body: self.ear.body(payload)?,
+                },
+                Message::Retire => Answer::Retire,
+                Message::Say { payload } => Answer::Said { body: self.ear.body(payload)? },
                 Message::Skipped { batch, instance } => {
                     Answer::Skipped { batch: BatchId(batch), instance: Instance(instance) }
                 }
@@ -371,8 +421,12 @@ pub struct Worker {
     mouth: Mouth,
     ear: Ear,
     claims: Words,
-    bell: Bell,
+    marks: Marks,
+    cot: Arc<Cot>,
     collector: Bell,
+    retired: bool,
+    /// Parts, and bytes in them, for which nobody was woken.
+    quiet: (u32, usize),
 }
 
 impl Worker {
@@ -381,29 +435,63 @@ impl Worker {
         let socket = Arc::new(Socket::from_fd(control)?);
         let layout = LinkLayout::open(expect_segment(&socket, LINK_SEGMENT)?)?;
         let pool = PoolLayout::open(expect_segment(&socket, POOL_SEGMENT)?)?;
+        let (tasks, bell) = (Consumer::new(layout.task_ring)?, Bell::new(layout.worker_flag)?);
+        let (_, glimpse) = tasks.glimpse();
         Ok(Worker {
             mouth: Mouth::new(Producer::new(layout.result_ring)?, Arc::clone(&socket)),
-            ear: Ear::new(Consumer::new(layout.task_ring)?, socket),
+            ear: Ear::new(tasks, Arc::clone(&socket)),
             claims: layout.claims,
-            bell: Bell::new(layout.worker_flag)?,
+            marks: Marks::new(layout.marks)?,
+            cot: Arc::new(Cot { tasks: glimpse, bell, socket }),
             collector: Bell::new(pool.collector_flag)?,
+            retired: false,
+            quiet: (0, 0),
         })
     }
 
-    fn say(&mut self, message: Message) -> Result<(), EngineError> {
+    fn push(&mut self, message: Message) -> Result<(), EngineError> {
         self.mouth.say(message)?;
+        self.ring();
+        Ok(())
+    }
+
+    fn ring(&mut self) {
+        self.quiet = (0, 0);
         if self.collector.must_ring() {
             Wake::wake(&*self.mouth.socket);
         }
+    }
+
+    /// Waits until a message that nobody asked for fits beside the answers.
+    fn wait_for_room(&mut self) -> Result<(), EngineError> {
+        while !self.has_room()? {
+            self.ring();
+            // Not for a wake byte, which may be meant for a thread that waits for work.
+            let mut end = [PollFd::from_borrowed_fd(self.mouth.socket.as_fd(), PollFlags::empty())];
+            if poll(&mut end, Some(&UNTIL_ROOM)).unwrap_or(0) > 0 {
+                return Err(EngineError::Closed);
+            }
+        }
         Ok(())
+    }
+
+    fn has_room(&mut self) -> Result<bool, EngineError> {
+        Ok(self.mouth.ring.has_room(KEPT_FOR_ANSWERS).map_err(ShmError::from)?)
     }
 }
 
-impl Worker {
+/// Where the worker sleeps.
+struct Cot {
+    tasks: Glimpse,
+    bell: Bell,
+    socket: Arc<Socket>,
+}
+
+impl Cot {
     /// Stays awake for a moment, since the next task often comes at once; true if it has.
-    fn linger(&self) -> bool {
+    fn linger(&self, taken: u64) -> bool {
         let patience = clock::now() + PATIENCE;
-        while self.ear.ring.is_empty() {
+        while !self.tasks.has_more(taken) {
             if clock::now() > patience {
                 return false;
             }
@@ -411,6 +499,20 @@ impl Worker {
             std::thread::yield_now();
         }
         true
+    }
+}
+
+impl Sleeper for Cot {
+    fn sleep(&self, taken: u64) -> Result<(), EngineError> {
+        if self.linger(taken) {
+            return Ok(());
+        }
+        self.bell.about_to_sleep();
+        if !self.tasks.has_more(taken) {
+            self.socket.wait(None)?;
+        }
+        self.bell.awake();
+        Ok(())
     }
 }
 
@@ -440,19 +542,28 @@ impl WorkerEnd for Worker {
                     instance,
                     function,
                     tag,
-                    count,
+                    start,
+                    stop,
+                    careful,
                     cell,
                     generation,
                     payload,
                 } => {
-                    let cell = &self.claims.cells()[cell as usize];
-                    if !ClaimCell::new(cell).claim(generation) {
-                        self.say(Message::Skipped { batch, instance })?;
+                    let cell = ClaimCell::new(&self.claims.cells()[cell as usize]);
+                    let mine = if self.retired {
+                        // What is not cancelled yet must not look as if it could still start.
+                        cell.cancel(generation);
+                        false
+                    } else {
+                        cell.claim(generation)
+                    };
+                    if !mine {
+                        self.push(Message::Skipped { batch, instance })?;
                         continue;
                     }
                     let (batch, instance) = (BatchId(batch), Instance(instance));
-                    let function = function.map(FnId);
-                    let task = Task { batch, instance, function, tag, count };
+                    let (function, items) = (function.map(FnId), Items { start, stop });
+                    let task = Task { batch, instance, function, tag, items, careful };
                     Work::Task { task, body: self.ear.body(payload)? }
                 }
                 _ => return Err(EngineError::Corrupt),
@@ -461,25 +572,22 @@ impl WorkerEnd for Worker {
         }
     }
 
-    fn wait(&mut self) -> Result<(), EngineError> {
-        if self.linger() {
-            return Ok(());
-        }
-        self.bell.about_to_sleep();
-        if self.ear.ring.is_empty() && !self.ear.closed {
-            self.ear.socket.wait(None)?;
-        }
-        self.bell.awake();
+    fn bed(&self) -> Bed {
+        let (taken, _) = self.ear.ring.glimpse();
+        Bed { sleeper: Arc::clone(&self.cot) as Arc<dyn Sleeper>, taken }
+    }
+
+    fn awake(&mut self) -> Result<(), EngineError> {
         self.ear.read_control()
     }
 
     fn ready(&mut self) -> Result<(), EngineError> {
-        self.say(Message::Ready)
+        self.push(Message::Ready)
     }
 
     fn reply(&mut self, reply: Reply<'_>) -> Result<(), EngineError> {
         let payload = self.mouth.write(reply.bytes, true)?;
-        self.say(Message::Done {
+        self.push(Message::Done {
             batch: reply.batch.0,
             instance: reply.instance.0,
             tag: reply.tag,
@@ -490,7 +598,42 @@ impl WorkerEnd for Worker {
 
     fn start_failed(&mut self, why: &[u8]) -> Result<(), EngineError> {
         let payload = self.mouth.write(why, true)?;
-        self.say(Message::StartFailed { payload })
+        self.push(Message::StartFailed { payload })
+    }
+
+    fn part(&mut self, part: PartOut<'_>) -> Result<(), EngineError> {
+        self.wait_for_room()?;
+        let payload = self.mouth.write(part.bytes, true)?;
+        self.mouth.say(Message::Part {
+            batch: part.batch.0,
+            instance: part.instance.0,
+            tag: part.tag,
+            stop: part.stop,
+            payload,
+        })?;
+        // Nobody waits for a part: who sleeps may sleep on, as long as there is room.
+        let (parts, bytes) = self.quiet;
+        self.quiet = (parts + 1, bytes + part.bytes.len());
+        if self.quiet.0 >= MOST_QUIET_PARTS || self.quiet.1 >= MOST_QUIET_BYTES {
+            self.ring();
+        }
+        Ok(())
+    }
+
+    fn retire(&mut self) -> Result<(), EngineError> {
+        self.wait_for_room()?;
+        self.retired = true;
+        self.push(Message::Retire)
+    }
+
+    fn say(&mut self, words: &[u8]) -> Result<(), EngineError> {
+        self.wait_for_room()?;
+        let payload = self.mouth.write(words, true)?;
+        self.push(Message::Say { payload })
+    }
+
+    fn marks(&self) -> Option<Marks> {
+        Some(self.marks.clone())
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

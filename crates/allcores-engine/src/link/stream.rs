@@ -4,7 +4,8 @@
 //! the socket does not take at once waits in a buffer until the collector finds it
 //! writable. The worker may block, since the collector always reads. There are no claim
 //! cells: a batch that was sent cannot be taken back, and because a worker runs its batches
-//! in order, the oldest unanswered one is the one that runs.
+//! in order, the oldest unanswered one is the one that runs. There are no marks: a part comes
+//! before each next item and says that it starts.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,8 +18,10 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, recv, send};
 
 use super::{
-    Answer, Next, ParentEnd, Peer, Pollable, Receiver, Reply, Sender, Task, Wake, Work, WorkerEnd,
+    Answer, Bed, Next, ParentEnd, PartOut, Peer, Pollable, Receiver, Reply, Sender, Sleeper, Task,
+    Wake, Work, WorkerEnd,
 };
+use crate::batch::Items;
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
 use crate::payload::Body;
@@ -58,6 +61,8 @@ fn header(message: Message) -> [u8; HEADER] {
 fn payload_of(message: &Message) -> Option<Payload> {
     match message {
         Message::Done { payload, .. }
+        | Message::Part { payload, .. }
+        | Message::Say { payload }
         | Message::StartFailed { payload }
         | Message::Function { payload, .. }
         | Message::Task { payload, .. } => *payload,
@@ -128,7 +133,7 @@ struct StreamSender {
     socket: Arc<OwnedFd>,
     collector: Waker,
     unwritten: VecDeque<u8>,
-    unanswered: VecDeque<BatchId>,
+    unanswered: VecDeque<(BatchId, Instance)>,
 }
 
 impl StreamSender {
@@ -162,14 +167,16 @@ impl Sender for StreamSender {
     }
 
     fn send_task(&mut self, task: &Task, bytes: &[u8]) -> Result<(), EngineError> {
-        let Task { batch, instance, function, tag, count } = *task;
-        self.unanswered.push_back(batch);
+        let Task { batch, instance, function, tag, items, careful } = *task;
+        self.unanswered.push_back((batch, instance));
         let message = Message::Task {
             batch: batch.0,
             instance: instance.0,
             function: function.map(|function| function.0),
             tag,
-            count,
+            start: items.start,
+            stop: items.stop,
+            careful,
             cell: 0,
             generation: 0,
             payload: following(bytes.len()),
@@ -190,15 +197,20 @@ impl Sender for StreamSender {
     }
 
     fn has_started(&self, batch: BatchId) -> bool {
-        self.unanswered.front() == Some(&batch)
+        self.unanswered.front().is_some_and(|(first, _)| *first == batch)
     }
 
-    fn started(&self) -> Vec<BatchId> {
+    fn started(&self) -> Vec<(BatchId, Instance)> {
         self.unanswered.front().copied().into_iter().collect()
     }
 
+    fn running(&self) -> Option<(BatchId, Instance)> {
+        // With another behind it, it could be over by now and that one running.
+        self.unanswered.front().copied().filter(|_| self.unanswered.len() == 1)
+    }
+
     fn answered(&mut self, batch: BatchId, _: Instance) {
-        self.unanswered.retain(|sent| *sent != batch);
+        self.unanswered.retain(|(sent, _)| *sent != batch);
     }
 
     fn sleeper(&mut self) -> Option<Arc<dyn Wake>> {
@@ -241,6 +253,15 @@ impl Receiver for StreamReceiver {
                     busy: Duration::from_nanos(busy_ns),
                     body,
                 },
+                Message::Part { batch, instance, tag, stop, .. } => Answer::Part {
+                    batch: BatchId(batch),
+                    instance: Instance(instance),
+                    tag,
+                    stop,
+                    body,
+                },
+                Message::Retire => Answer::Retire,
+                Message::Say { .. } => Answer::Said { body },
                 Message::Skipped { batch, instance } => {
                     Answer::Skipped { batch: BatchId(batch), instance: Instance(instance) }
                 }
@@ -260,30 +281,43 @@ impl Receiver for StreamReceiver {
     }
 }
 
+/// The socket as the worker sees it.
+struct Outlet(OwnedFd);
+
+impl Outlet {
+    fn wait_for(&self, what: PollFlags) -> Result<(), EngineError> {
+        match poll(&mut [PollFd::new(&self.0, what)], None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(EngineError::System { call: "poll", errno }),
+        }
+    }
+}
+
+impl Sleeper for Outlet {
+    fn sleep(&self, _: u64) -> Result<(), EngineError> {
+        self.wait_for(PollFlags::IN)
+    }
+}
+
 /// The worker's end.
 pub struct Worker {
-    socket: OwnedFd,
+    socket: Arc<Outlet>,
     inbox: Inbox,
+    retired: bool,
 }
 
 impl Worker {
     /// The end over its control socket.
     pub fn attach(control: OwnedFd) -> Result<Worker, EngineError> {
-        Ok(Worker { socket: Socket::from_fd(control)?.into_fd(), inbox: Inbox::default() })
-    }
-
-    fn wait_for(&self, what: PollFlags) -> Result<(), EngineError> {
-        match poll(&mut [PollFd::new(&self.socket, what)], None) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(EngineError::System { call: "poll", errno }),
-        }
+        let socket = Arc::new(Outlet(Socket::from_fd(control)?.into_fd()));
+        Ok(Worker { socket, inbox: Inbox::default(), retired: false })
     }
 
     fn write(&self, mut bytes: &[u8]) -> Result<(), EngineError> {
         while !bytes.is_empty() {
-            match send(&self.socket, bytes, send_flags()) {
+            match send(&self.socket.0, bytes, send_flags()) {
                 Ok(written) => bytes = &bytes[written..],
-                Err(Errno::AGAIN) => self.wait_for(PollFlags::OUT)?,
+                Err(Errno::AGAIN) => self.socket.wait_for(PollFlags::OUT)?,
                 Err(Errno::INTR) => {}
                 Err(_) => return Err(EngineError::Closed),
             }
@@ -305,29 +339,38 @@ impl Worker {
 
 impl WorkerEnd for Worker {
     fn try_next(&mut self) -> Result<Next, EngineError> {
-        let mut frame = self.inbox.next()?;
-        if frame.is_none() {
-            self.inbox.fill(self.socket.as_fd())?;
-            frame = self.inbox.next()?;
-        }
-        let Some((message, body)) = frame else {
-            return Ok(if self.inbox.closed { Next::Leave } else { Next::Nothing });
-        };
-        Ok(Next::Work(match message {
-            Message::Stop => return Ok(Next::Leave),
-            Message::Forget { function } => Work::Forget { function: FnId(function) },
-            Message::Function { function, .. } => Work::Function { function: FnId(function), body },
-            Message::Task { batch, instance, function, tag, count, .. } => {
-                let (batch, instance) = (BatchId(batch), Instance(instance));
-                let function = function.map(FnId);
-                Work::Task { task: Task { batch, instance, function, tag, count }, body }
+        loop {
+            let mut frame = self.inbox.next()?;
+            if frame.is_none() {
+                self.inbox.fill(self.socket.0.as_fd())?;
+                frame = self.inbox.next()?;
             }
-            _ => return Err(EngineError::Corrupt),
-        }))
+            let Some((message, body)) = frame else {
+                return Ok(if self.inbox.closed { Next::Leave } else { Next::Nothing });
+            };
+            return Ok(Next::Work(match message {
+                Message::Stop => return Ok(Next::Leave),
+                Message::Forget { function } => Work::Forget { function: FnId(function) },
+                Message::Function { function, .. } => {
+                    Work::Function { function: FnId(function), body }
+                }
+                Message::Task { batch, instance, .. } if self.retired => {
+                    self.frame(Message::Skipped { batch, instance }, &[])?;
+                    continue;
+                }
+                Message::Task { batch, instance, function, tag, start, stop, careful, .. } => {
+                    let (batch, instance) = (BatchId(batch), Instance(instance));
+                    let (function, items) = (function.map(FnId), Items { start, stop });
+                    let task = Task { batch, instance, function, tag, items, careful };
+                    Work::Task { task, body }
+                }
+                _ => return Err(EngineError::Corrupt),
+            }));
+        }
     }
 
-    fn wait(&mut self) -> Result<(), EngineError> {
-        self.wait_for(PollFlags::IN)
+    fn bed(&self) -> Bed {
+        Bed { sleeper: Arc::clone(&self.socket) as Arc<dyn Sleeper>, taken: 0 }
     }
 
     fn ready(&mut self) -> Result<(), EngineError> {
@@ -345,11 +388,31 @@ impl WorkerEnd for Worker {
         self.frame(message, reply.bytes)
     }
 
+    fn part(&mut self, part: PartOut<'_>) -> Result<(), EngineError> {
+        let message = Message::Part {
+            batch: part.batch.0,
+            instance: part.instance.0,
+            tag: part.tag,
+            stop: part.stop,
+            payload: following(part.bytes.len()),
+        };
+        self.frame(message, part.bytes)
+    }
+
+    fn retire(&mut self) -> Result<(), EngineError> {
+        self.retired = true;
+        self.frame(Message::Retire, &[])
+    }
+
+    fn say(&mut self, words: &[u8]) -> Result<(), EngineError> {
+        self.frame(Message::Say { payload: following(words.len()) }, words)
+    }
+
     fn start_failed(&mut self, why: &[u8]) -> Result<(), EngineError> {
         self.frame(Message::StartFailed { payload: following(why.len()) }, why)
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.socket.as_fd())
+        Some(self.socket.0.as_fd())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::batch::Items;
 use crate::ids::{BatchId, Instance, WorkerId};
 
 /// What the pool shall do now. Actions are to be carried out in order.
@@ -17,6 +18,8 @@ pub enum Action {
         batch: BatchId,
         /// Which answer will count.
         instance: Instance,
+        /// What is left to run of it.
+        items: Items,
     },
     /// Try to take a sent batch back before the worker claims it, and report `on_taken_back`.
     TakeBack {
@@ -39,6 +42,20 @@ pub enum Action {
         batch: BatchId,
         /// Why.
         why: FailReason,
+    },
+    /// Some items of a batch have no result; the others do, or will.
+    FailItems {
+        /// Whose items.
+        batch: BatchId,
+        /// Which.
+        items: Items,
+        /// Why.
+        why: FailReason,
+    },
+    /// All items of the batch have a result or have failed; this is its only end.
+    Over {
+        /// Which.
+        batch: BatchId,
     },
     /// The batch is over because somebody wished so; this is its only end.
     Cancelled {
@@ -63,6 +80,18 @@ pub enum FailReason {
         /// Who ended.
         worker: WorkerId,
     },
+    /// A worker ended unexpectedly before it had started any item of the batch.
+    LostUnread {
+        /// Who ended.
+        worker: WorkerId,
+    },
+    /// The item ran longer than it may, so its worker was ended.
+    TimedOut {
+        /// Who ran it.
+        worker: WorkerId,
+    },
+    /// The pool was ended.
+    Ended,
     /// A worker could not be started or prepared.
     StartFailed {
         /// Whose start failed.
@@ -100,15 +129,18 @@ pub enum BrokenReason {
         /// The last of them.
         worker: WorkerId,
     },
+    /// Somebody wished so.
+    Ended,
 }
 
 impl BrokenReason {
-    /// Whose end or failed start it was.
-    pub fn worker(self) -> WorkerId {
+    /// Why a batch fails that comes too late.
+    pub(super) fn refusal(self) -> FailReason {
         match self {
             Self::WorkerLost { worker }
             | Self::StartFailed { worker }
-            | Self::WorkersKeepDying { worker } => worker,
+            | Self::WorkersKeepDying { worker } => FailReason::PoolBroken { worker },
+            Self::Ended => FailReason::Ended,
         }
     }
 }
@@ -119,6 +151,7 @@ impl From<BrokenReason> for FailReason {
             BrokenReason::WorkerLost { worker } => Self::WorkerLost { worker },
             BrokenReason::StartFailed { worker } => Self::StartFailed { worker },
             BrokenReason::WorkersKeepDying { worker } => Self::WorkersKeepDying { worker },
+            BrokenReason::Ended => Self::Ended,
         }
     }
 }
@@ -134,6 +167,13 @@ impl fmt::Display for FailReason {
             Self::PoolBroken { worker } => {
                 write!(f, "the pool is broken since worker `{worker}` failed")
             }
+            Self::LostUnread { worker } => {
+                write!(f, "worker `{worker}` ended before it had started any item")
+            }
+            Self::TimedOut { worker } => {
+                write!(f, "the limit has passed and worker `{worker}` was ended")
+            }
+            Self::Ended => f.write_str("the pool was ended"),
             Self::ShutDown => f.write_str("the pool is shut down"),
         }
     }
@@ -161,4 +201,45 @@ pub enum CancelStep {
     TooLate,
     /// It has ended, or never was.
     Unknown,
+}
+
+/// What an answer was good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: the batch was cancelled, failed or given to another in the meantime.
+    Late,
+    /// Its items have their results, but there are others, which will be sent.
+    More,
+    /// The batch has ended.
+    Last,
+}
+
+/// What a lost worker had claimed and not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The batch.
+    pub batch: BatchId,
+    /// How far it had come.
+    pub ran: Ran,
+}
+
+/// How far a lost worker had come with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// Nobody knows: all of it or nothing.
+    Whole,
+    /// It had not started any item, though it was about to.
+    Unread,
+    /// Results have arrived of all items before `kept`; `item` had started.
+    Item {
+        /// The first item without a result.
+        kept: u32,
+        /// The last that had started.
+        item: u32,
+    },
+    /// Results have arrived of all items before `kept`, and no other had started.
+    Between {
+        /// The first item without a result.
+        kept: u32,
+    },
 }

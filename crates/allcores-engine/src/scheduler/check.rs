@@ -14,6 +14,8 @@ impl Scheduler {
     pub fn sanity_check(&self) {
         let mut sum = Share::default();
         let mut asked = 0;
+        let retired = self.workers.iter().filter(|worker| worker.retired).count();
+        assert_eq!(retired, self.retired, "workers that have retired");
         for worker in &self.workers {
             sum.add(worker.share());
             asked += count(worker, Stand::Asked);
@@ -35,7 +37,9 @@ impl Scheduler {
         let bytes: u64 = worker.held.iter().map(|held| held.bytes).sum();
         assert_eq!(worker.bytes, bytes, "bytes of {worker:?}");
         assert!(worker.held.len() <= self.credit_cap(), "credit of {worker:?}");
-        if let Some(most) = self.config.max_tasks_per_worker {
+        if worker.retired {
+            assert_eq!(worker.room, 0, "room of {worker:?}");
+        } else if let Some(most) = self.config.max_tasks_per_worker {
             let spent = u64::from(most.max(1)) - worker.room;
             assert!(worker.held.len() as u64 <= spent, "room of {worker:?}");
         }
@@ -57,6 +61,7 @@ impl Scheduler {
         assert_eq!(queued, self.records.queued(), "queued batches by their records");
         assert_eq!(queued, self.records.queue().count(), "queued batches by the queue");
         assert_eq!(self.records.len() - queued, self.sum.live, "sent batches");
+        assert!(self.records.resumes_are_sound(), "something is left of what was begun");
     }
 
     fn check_totals(&self) {

@@ -1,12 +1,12 @@
 //! Workers end: as expected, or not.
 //!
 //! A worker that was told to stop ends as expected, whatever its exit status; if batches wait,
-//! `settle` replaces it. Any other end breaks the pool, or costs what that worker had claimed and
-//! no more. There is one thing that replacing can't heal: workers that end before they can work.
+//! `settle` replaces it. So does one that was condemned (see `arrest`). Any other end breaks the pool, or costs the item that ran there
+//! and no more (see `resume`). There is one thing that replacing can't heal: workers that end before they can work.
 //! After three in a row the pool breaks instead of starting yet another.
 
 use super::worker::{Phase, Stand, Worker};
-use super::{Action, BrokenReason, FailReason, Mode, OnLost, Scheduler};
+use super::{Action, BrokenReason, Claimed, FailReason, Mode, OnLost, Ran, Scheduler};
 use crate::ids::{BatchId, WorkerId};
 
 /// So many useless workers in a row, and the pool is broken.
@@ -40,10 +40,11 @@ impl Streak {
 impl Scheduler {
     /// A worker has ended and all its answers were reported; `claimed` are the batches that it had
     /// claimed and did not answer.
-    pub fn on_worker_lost(&mut self, worker: WorkerId, claimed: &[BatchId], out: &mut Vec<Action>) {
+    pub fn on_worker_lost(&mut self, worker: WorkerId, claimed: &[Claimed], out: &mut Vec<Action>) {
         let Some(at) = self.position(worker) else { return };
         let gone = self.workers.remove(at);
         self.sum.subtract(gone.share());
+        self.retired -= usize::from(gone.retired);
         let asked = gone.held.iter().filter(|held| held.stand == Stand::Asked).count();
         self.asked -= asked;
 
@@ -52,6 +53,7 @@ impl Scheduler {
         let harmless = self.mode > Mode::Open && self.records.is_empty();
         if !(expected || harmless || self.is_broken()) {
             match self.config.on_worker_lost {
+                _ if gone.phase == Phase::Condemned => drop(self.salvage(&gone, claimed, out)),
                 OnLost::Break => {
                     self.fail_all(&gone, FailReason::WorkerLost { worker }, out);
                     self.break_down(BrokenReason::WorkerLost { worker }, out);
@@ -62,22 +64,33 @@ impl Scheduler {
         self.settle(out);
     }
 
-    /// What it had claimed fails; what it had not comes back, in order.
-    fn replace(&mut self, gone: &Worker, claimed: &[BatchId], out: &mut Vec<Action>) {
-        let worker = gone.id;
-        let was_claimed = |batch, stand| stand == Stand::Started || claimed.contains(&batch);
+    /// What it had claimed fails as far as it ran; what it had not comes back, in order. Whether it
+    /// had claimed anything.
+    fn salvage(&mut self, gone: &Worker, claimed: &[Claimed], out: &mut Vec<Action>) -> bool {
+        let mut back = Vec::new();
         let mut any_claimed = false;
         for held in gone.held.iter().filter(|held| held.lives()) {
-            if was_claimed(held.batch, held.stand) {
-                any_claimed = true;
-                self.fail(held.batch, FailReason::WorkerLost { worker }, out);
+            let known = claimed.iter().find(|claimed| claimed.batch == held.batch);
+            if known.is_none() && held.stand != Stand::Started {
+                back.push(held.batch);
+                continue;
+            }
+            any_claimed = true;
+            let ran = known.map_or(Ran::Whole, |known| known.ran);
+            if self.lose(held.batch, ran, gone.id, gone.timed_out, out) {
+                back.push(held.batch);
             }
         }
-        for held in gone.held.iter().rev().filter(|held| held.lives()) {
-            if !was_claimed(held.batch, held.stand) {
-                self.come_back(held.batch, out);
-            }
+        for batch in back.into_iter().rev() {
+            self.come_back(batch, out);
         }
+        any_claimed
+    }
+
+    /// It ended unexpectedly.
+    fn replace(&mut self, gone: &Worker, claimed: &[Claimed], out: &mut Vec<Action>) {
+        let worker = gone.id;
+        let any_claimed = self.salvage(gone, claimed, out);
         if gone.phase == Phase::Starting {
             self.losses.unready += 1;
         } else if any_claimed || gone.fruitful {
@@ -131,7 +144,7 @@ impl Scheduler {
         }
     }
 
-    fn fail(&mut self, batch: BatchId, why: FailReason, out: &mut Vec<Action>) {
+    pub(super) fn fail(&mut self, batch: BatchId, why: FailReason, out: &mut Vec<Action>) {
         if self.records.remove(batch).is_some() {
             self.totals.failed += 1;
             out.push(Action::Fail { batch, why });
@@ -140,6 +153,8 @@ impl Scheduler {
 
     /// Whether `on_worker_lost` will be expected; for those who report deaths to people.
     pub fn is_stopping(&self, worker: WorkerId) -> bool {
-        self.position(worker).is_some_and(|at| self.workers[at].phase == Phase::Stopping)
+        let ending =
+            |at: usize| matches!(self.workers[at].phase, Phase::Stopping | Phase::Condemned);
+        self.position(worker).is_some_and(ending)
     }
 }

@@ -15,22 +15,26 @@
 //!
 //! What holds at all times (and [`Scheduler::sanity_check`] derives anew):
 //!
-//! 1. A batch ends exactly once: `on_done` returns true for it, `Fail` or `Cancelled` names it, or
-//!    `on_not_sent` does.
+//! 1. A batch ends exactly once: `on_done` says `Last` for it, `Fail`, `Over` or `Cancelled` names
+//!    it, or `on_not_sent` does.
 //! 2. Only ready workers are sent work, and never more than their credit.
 //! 3. No ready worker is idle while a batch is queued.
-//! 4. What a worker may have started is never given to another one.
+//! 4. An item that a worker may have started is never given to another one, unless its batch has
+//!    retries left, or the item ended and its result was lost.
 //!
 //! Whoever drives it answers each `Spawn` with `on_worker_starting` (and, if the start fails at
 //! once, with `on_worker_lost`), each `TakeBack` with `on_taken_back`, each `AskWorker` with
-//! `on_cancel_result`, and reports the end of every worker once it has reported all its answers.
+//! `on_cancel_result`, each `on_arrested` with a judgement ([`Scheduler::on_pardoned`] and its
+//! neighbours), and reports the end of every worker once it has reported all its answers.
 
 mod action;
+mod arrest;
 mod check;
 mod estimate;
 mod explain;
 mod losses;
 mod records;
+mod resume;
 mod settle;
 mod sizing;
 mod stats;
@@ -38,7 +42,7 @@ mod worker;
 
 use std::time::Duration;
 
-pub use action::{Action, BrokenReason, CancelStep, FailReason};
+pub use action::{Action, BrokenReason, CancelStep, Claimed, FailReason, Ran, Verdict};
 pub use explain::Waiting;
 pub use sizing::{Size, SizeReason};
 pub use stats::Counts;
@@ -132,6 +136,8 @@ pub struct Scheduler {
     /// Batches that stand as `Asked`.
     asked: usize,
     losses: losses::Streak,
+    /// Living workers that have retired.
+    retired: usize,
     estimates: Estimates,
     totals: Totals,
 }
@@ -151,6 +157,7 @@ impl Scheduler {
             sum: Share::default(),
             asked: 0,
             losses: losses::Streak::default(),
+            retired: 0,
             estimates: Estimates::default(),
             totals: Totals::default(),
         }
@@ -165,7 +172,7 @@ impl Scheduler {
     pub fn on_submit(&mut self, batch: Batch, out: &mut Vec<Action>) {
         self.totals.submitted += 1;
         let refusal = match (self.broken, self.mode) {
-            (Some(why), _) => Some(FailReason::PoolBroken { worker: why.worker() }),
+            (Some(why), _) => Some(why.refusal()),
             (None, Mode::Draining | Mode::Cancelling) => Some(FailReason::ShutDown),
             (None, Mode::Open) => None,
         };
@@ -215,8 +222,7 @@ impl Scheduler {
         self.break_down(BrokenReason::StartFailed { worker }, out);
     }
 
-    /// An answer has come. False: it is late (cancelled, failed or given to another in the
-    /// meantime); ignore it.
+    /// An answer has come, for all items that the batch was sent for.
     pub fn on_done(
         &mut self,
         worker: WorkerId,
@@ -224,22 +230,33 @@ impl Scheduler {
         instance: Instance,
         busy: Duration,
         out: &mut Vec<Action>,
-    ) -> bool {
-        let Some(at) = self.position(worker) else { return false };
+    ) -> Verdict {
+        let Some(at) = self.position(worker) else { return Verdict::Late };
         let Some(held) = self.release(at, batch, instance, |worker| worker.fruitful = true) else {
-            return false;
+            return Verdict::Late;
         };
-        let mut counts = false;
+        let mut verdict = Verdict::Late;
         if held.lives() {
             self.losses.fruitful();
-            if let Some(record) = self.records.remove(batch) {
-                self.estimates.learn(record.batch.function, record.batch.count, busy);
-                self.totals.done += 1;
-                counts = true;
+            if let Some(record) = self.records.get(batch) {
+                let items = self.records.items(&record.batch);
+                self.estimates.learn(record.batch.function, items.len(), busy);
+                verdict = self.answered(batch, out);
             }
         }
         self.settle(out);
-        counts
+        verdict
+    }
+
+    fn answered(&mut self, batch: BatchId, out: &mut Vec<Action>) -> Verdict {
+        if self.records.has_more(batch) {
+            self.come_back(batch, out);
+            Verdict::More
+        } else {
+            self.records.remove(batch);
+            self.totals.done += 1;
+            Verdict::Last
+        }
     }
 
     /// A worker has popped a descriptor without running it: its credit is back.
@@ -251,7 +268,7 @@ impl Scheduler {
         out: &mut Vec<Action>,
     ) {
         let Some(at) = self.position(worker) else { return };
-        let Some(held) = self.release(at, batch, instance, |worker| worker.room += 1) else {
+        let Some(held) = self.release(at, batch, instance, Worker::give_room_back) else {
             return;
         };
         if held.lives() {
@@ -271,7 +288,7 @@ impl Scheduler {
         out: &mut Vec<Action>,
     ) {
         let Some(at) = self.position(worker) else { return };
-        let Some(held) = self.release(at, batch, instance, |worker| worker.room += 1) else {
+        let Some(held) = self.release(at, batch, instance, Worker::give_room_back) else {
             return;
         };
         if held.lives() && self.records.remove(batch).is_some() {

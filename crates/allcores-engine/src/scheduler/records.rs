@@ -6,7 +6,8 @@
 
 use std::collections::VecDeque;
 
-use crate::batch::Batch;
+use super::resume::Resume;
+use crate::batch::{Batch, Items};
 use crate::ids::{BatchId, IdMap, WorkerId};
 
 /// Where an unfinished batch is.
@@ -35,6 +36,8 @@ pub(super) struct Records {
     queue: VecDeque<BatchId>,
     /// Ids in `queue` without a record.
     stale: usize,
+    /// What is left of batches of which a worker has been lost.
+    resumes: IdMap<BatchId, Resume>,
 }
 
 impl Records {
@@ -73,8 +76,8 @@ impl Records {
         self.queue.push_back(batch.id);
     }
 
-    /// The batch that is next to be sent.
-    pub(super) fn first(&mut self) -> Option<&Batch> {
+    /// The batch that is next to be sent, and what of it.
+    pub(super) fn first(&mut self) -> Option<(&Batch, Items)> {
         while let Some(id) = self.queue.front().copied() {
             if self.all.contains_key(&id) {
                 break;
@@ -82,7 +85,8 @@ impl Records {
             self.queue.pop_front();
             self.stale -= 1;
         }
-        self.queue.front().and_then(|id| self.all.get(id)).map(|record| &record.batch)
+        let batch = &self.all.get(self.queue.front()?)?.batch;
+        Some((batch, self.items(batch)))
     }
 
     /// The batch that [`Records::first`] named is with this worker now.
@@ -90,6 +94,29 @@ impl Records {
         if let Some(record) = self.queue.pop_front().and_then(|id| self.all.get_mut(&id)) {
             record.place = Place::Sent(worker);
         }
+    }
+
+    /// What a batch is sent for next, or was sent for.
+    pub(super) fn items(&self, batch: &Batch) -> Items {
+        // Nearly always there are none at all.
+        let resume = if self.resumes.is_empty() { None } else { self.resumes.get(&batch.id) };
+        resume.and_then(Resume::first).unwrap_or(Items::all(batch.count))
+    }
+
+    /// What is left of a batch, if a worker has been lost of it.
+    pub(super) fn resume(&self, batch: BatchId) -> Option<&Resume> {
+        self.resumes.get(&batch)
+    }
+
+    /// What is left of a batch, to be changed.
+    pub(super) fn resume_mut(&mut self, batch: &Batch) -> &mut Resume {
+        self.resumes.entry(batch.id).or_insert_with(|| Resume::of(batch.count))
+    }
+
+    /// The items that the batch was sent for have their results: whether there are others.
+    pub(super) fn has_more(&mut self, batch: BatchId) -> bool {
+        !self.resumes.is_empty()
+            && self.resumes.get_mut(&batch).is_some_and(|resume| resume.drop_first())
     }
 
     /// A sent batch comes back to the front, as its next instance.
@@ -105,6 +132,9 @@ impl Records {
     /// The batch has ended.
     pub(super) fn remove(&mut self, batch: BatchId) -> Option<Record> {
         let record = self.all.remove(&batch)?;
+        if !self.resumes.is_empty() {
+            self.resumes.remove(&batch);
+        }
         if record.place == Place::Queued {
             self.stale += 1;
             if self.stale > 64 && self.stale > self.queue.len() / 2 {
@@ -114,6 +144,18 @@ impl Records {
             }
         }
         Some(record)
+    }
+
+    /// Whether what is left of a batch is in order and not nothing; for checking.
+    pub(super) fn resumes_are_sound(&self) -> bool {
+        let sound = |resume: &Resume| {
+            resume.first().is_some()
+                && resume.pieces().all(|items| !items.is_empty())
+                && resume.pieces().is_sorted_by(|a, b| a.stop < b.start)
+        };
+        self.resumes.iter().all(|(batch, resume)| {
+            self.all.get(batch).is_some_and(|record| record.batch.count == 0 || sound(resume))
+        })
     }
 
     /// Every record, in no order; for checking.

@@ -50,9 +50,9 @@ impl Scheduler {
     /// Sends from the front of the queue as long as somebody has credit.
     fn dispatch(&mut self, out: &mut Vec<Action>) {
         while self.sum.ready > 0
-            && let Some(&next) = self.records.first()
+            && let Some((&next, items)) = self.records.first()
         {
-            let nanos = self.estimates.nanos(next.function, next.count);
+            let nanos = self.estimates.nanos(next.function, items.len());
             let Some(at) = self.choose(nanos) else { return };
             let worker = self.workers[at].id;
             self.records.sent(worker);
@@ -60,7 +60,7 @@ impl Scheduler {
             self.change(at, |worker| {
                 worker.hold(Held { batch, instance, stand: Stand::Sent, nanos, bytes });
             });
-            out.push(Action::Send { worker, batch, instance });
+            out.push(Action::Send { worker, batch, instance, items });
         }
     }
 
@@ -125,9 +125,9 @@ impl Scheduler {
         }
     }
 
-    /// Workers that have had all their batches are stopped; what they leave is somebody else's.
+    /// Workers that have had all their batches, or take no more, are stopped; what they leave is somebody else's.
     fn stop_spent(&mut self, out: &mut Vec<Action>) {
-        if self.config.max_tasks_per_worker.is_none() {
+        if self.config.max_tasks_per_worker.is_none() && self.retired == 0 {
             return;
         }
         for at in 0..self.workers.len() {

@@ -4,6 +4,7 @@
 //! ```text
 //! Starting ──on_worker_ready──► Ready ──Stop──► Stopping ──on_worker_lost──► gone
 //!     └───────────────on_worker_lost──┴──────────────────────────────────────► gone
+//!                                  (and Arrested, Condemned: see `arrest`)
 //!
 //! held:  Sent ──TakeBack──► Asked ──on_taken_back(true)──► Gone ──on_skipped──► out of the ring
 //!          └───────────────── on_taken_back(false) ──► Started ──on_done──► out of the ring
@@ -29,6 +30,10 @@ pub(super) enum Phase {
     Starting,
     /// It reads its ring.
     Ready,
+    /// Somebody looks whether it must be ended; gets nothing.
+    Arrested,
+    /// It will be ended on purpose; gets nothing more.
+    Condemned,
     /// It was told to end, or said that it can't work; gets nothing more, and its end is expected.
     Stopping,
 }
@@ -81,6 +86,10 @@ pub(super) struct Worker {
     pub(super) room: u64,
     /// It has finished or claimed a batch.
     pub(super) fruitful: bool,
+    /// It has said that it takes nothing more; there is no `room` for good.
+    pub(super) retired: bool,
+    /// It was condemned for an item that ran too long.
+    pub(super) timed_out: bool,
 }
 
 /// What one worker adds to the scheduler's sums.
@@ -123,6 +132,8 @@ impl Worker {
             bytes: 0,
             room,
             fruitful: false,
+            retired: false,
+            timed_out: false,
         }
     }
 
@@ -172,6 +183,13 @@ impl Worker {
         self.bytes += held.bytes;
         self.room -= 1;
         self.held.push_back(held);
+    }
+
+    /// A batch that it was sent does not count.
+    pub(super) fn give_room_back(&mut self) {
+        if !self.retired {
+            self.room += 1;
+        }
     }
 
     pub(super) fn find(&self, batch: BatchId, instance: Instance) -> Option<usize> {

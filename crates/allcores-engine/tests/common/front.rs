@@ -95,18 +95,19 @@ impl Shared {
     fn listen(&self, heard: &mpsc::Sender<Notice>) {
         loop {
             let notice = self.pool.next_notice(None).expect("without a limit one comes");
-            match notice {
+            match &notice {
                 Notice::WorkersWanted => self.start_wanted(),
                 Notice::WorkerGone(worker) => {
-                    let gone = self.workers.lock().expect("no panic").1.remove(&worker);
+                    let gone = self.workers.lock().expect("no panic").1.remove(worker);
                     // However it ended: the pool has judged that.
                     let _ending = gone.map(Running::join);
                 }
-                Notice::Completed(_) | Notice::Finished => {}
+                Notice::Completed(_) | Notice::Said(..) | Notice::Finished => {}
             }
             // The test may have heard enough.
+            let last = notice == Notice::Finished;
             let _gone = heard.send(notice);
-            if notice == Notice::Finished {
+            if last {
                 return;
             }
         }
@@ -209,9 +210,9 @@ impl Front {
     }
 
     /// Waits for the next notice for which `wanted` holds.
-    pub(crate) fn heard(&self, wanted: impl Fn(Notice) -> bool) -> Notice {
+    pub(crate) fn heard(&self, wanted: impl Fn(&Notice) -> bool) -> Notice {
         let notices = self.notices.lock().expect("no panic");
-        let notice = notices.iter().find(|notice| wanted(*notice));
+        let notice = notices.iter().find(|notice| wanted(notice));
         notice.expect("it comes before the last one")
     }
 }

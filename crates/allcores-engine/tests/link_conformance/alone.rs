@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use allcores_engine::link::{Next, Task, Work};
-use allcores_engine::{BatchId, Instance, LinkKind, Port};
+use allcores_engine::{BatchId, Instance, Items, LinkKind, Port};
 use allcores_shm::{
     Arena, Block, ClaimCell, LINK_SEGMENT, LinkLayout, Message, POOL_SEGMENT, PoolLayout, Producer,
     Socket,
@@ -24,7 +24,8 @@ fn a_stream_takes_more_than_its_socket_while_the_worker_does_not_read() {
             instance: Instance(0),
             function: None,
             tag: job.tag(),
-            count: 1,
+            items: Items::all(1),
+            careful: false,
         };
         end.sender.send_task(&task(1, Job::Echo), &payload).unwrap();
         end.sender.send_task(&task(2, Job::Who), b"").unwrap();
@@ -48,8 +49,14 @@ fn a_stream_whose_worker_leaves_drops_what_was_not_written() {
     watched(|| {
         let (mut end, hub, worker) = unread(LinkKind::Stream);
         let parcel = bytes(1, 5 << 20);
-        let task =
-            Task { batch: BatchId(1), instance: Instance(0), function: None, tag: 0, count: 1 };
+        let task = Task {
+            batch: BatchId(1),
+            instance: Instance(0),
+            function: None,
+            tag: 0,
+            items: Items::all(1),
+            careful: false,
+        };
         end.sender.send_task(&task, &parcel).unwrap();
         assert!(end.sender.write_on());
         drop(worker);
@@ -90,7 +97,9 @@ impl Bare {
             instance: 0,
             function: None,
             tag: 0,
-            count: 1,
+            start: 0,
+            stop: 1,
+            careful: false,
             cell: 0,
             generation: batch,
             payload: Some(block.payload()),

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use allcores_engine::link::{self, Answer, Hub, ParentEnd, Peer, Receiver, Sender, Task, local};
-use allcores_engine::{BatchId, FnId, Instance, LinkKind, Port};
+use allcores_engine::{BatchId, FnId, Instance, Items, LinkKind, Port};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::common::place::{Gate, Running};
@@ -56,15 +56,29 @@ pub(crate) struct Parcel<'a> {
     pub(crate) job: Job,
     pub(crate) function: Option<FnId>,
     pub(crate) payload: &'a [u8],
+    pub(crate) items: Items,
+    pub(crate) careful: bool,
 }
 
 impl<'a> Parcel<'a> {
     pub(crate) fn new(batch: u64, job: Job) -> Self {
-        Parcel { batch, instance: 0, job, function: None, payload: &[] }
+        Parcel {
+            batch,
+            instance: 0,
+            job,
+            function: None,
+            payload: &[],
+            items: Items::all(1),
+            careful: false,
+        }
     }
 
     pub(crate) fn with(self, payload: &'a [u8]) -> Self {
         Parcel { payload, ..self }
+    }
+
+    pub(crate) fn careful(self, start: u32, stop: u32) -> Self {
+        Parcel { items: Items { start, stop }, careful: true, ..self }
     }
 
     pub(crate) fn calling(self, function: u32) -> Self {
@@ -155,7 +169,8 @@ impl Rig {
             instance: Instance(parcel.instance),
             function: parcel.function,
             tag: parcel.job.tag(),
-            count: 1,
+            items: parcel.items,
+            careful: parcel.careful,
         };
         self.sender.send_task(&task, parcel.payload).expect("the batch is sent");
         self.ring();

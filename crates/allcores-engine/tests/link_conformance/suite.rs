@@ -123,7 +123,7 @@ pub(crate) fn a_batch_has_started_from_its_start_to_its_answer(way: Way) {
     rig.gate.entered();
     assert!(rig.sender.has_started(BatchId(1)));
     assert!(!rig.sender.has_started(BatchId(2)));
-    assert_eq!(rig.sender.started(), [BatchId(1)]);
+    assert_eq!(rig.sender.started(), [(BatchId(1), Instance(0))]);
     rig.gate.open();
     rig.done(1);
     rig.done(2);
@@ -237,7 +237,7 @@ pub(crate) fn nothing_that_can_be_taken_back_starts_after_closing(way: Way) {
     rig.gate.entered();
     rig.send(Parcel::new(2, Job::Mark));
     rig.sender.close();
-    assert_eq!(rig.sender.started(), [BatchId(1)]);
+    assert_eq!(rig.sender.started(), [(BatchId(1), Instance(0))]);
     rig.gate.open();
     let (left, rest) = rig.leave();
     assert!(left, "it leaves as it should");
@@ -254,7 +254,7 @@ pub(crate) fn a_worker_that_leaves_is_gone_after_all_its_answers(way: Way) {
         assert!(rig.done(batch) == bytes(batch, 30 * KIB));
     }
     rig.gone();
-    assert_eq!(rig.sender.started(), [BatchId(20)], "it was in the middle of that");
+    assert_eq!(rig.sender.started(), [(BatchId(20), Instance(0))], "it was in the middle of that");
     assert!(!rig.leave().0);
 }
 
@@ -267,7 +267,8 @@ pub(crate) fn what_is_sent_to_a_worker_that_has_gone_is_no_panic(way: Way) {
         instance: Instance(0),
         function: None,
         tag: 0,
-        count: 1,
+        items: allcores_engine::Items::all(1),
+        careful: false,
     };
     // Whether the link has noticed is its own business.
     let _maybe_closed = rig.sender.send_task(&task, &bytes(0, 200 * KIB));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use allcores_engine::batch::Batch;
 use allcores_engine::scheduler::{Action, Config};
 
-use crate::env::{LONG, TestEnv, gives, of_function, plain, pool_of, send};
+use crate::env::{LONG, TestEnv, gives, of_function, plain, pool_of, send, send_items};
 
 /// How many of 100 batches are sent to the one worker at once.
 fn sent_ahead(mut env: TestEnv) -> u64 {
@@ -142,7 +142,7 @@ fn functions_are_measured_apart() {
 #[test]
 fn forgotten_function_is_unknown_again() {
     let mut env = pool_of(1).with_ready_workers(1);
-    gives!(env.submit_batch(of_function(1, 1, 8)), send(0, 1));
+    gives!(env.submit_batch(of_function(1, 1, 8)), send_items(0, 1, 0, 0..8));
     gives!(env.done_in(0, 1, Duration::from_micros(8)));
     let function = allcores_engine::ids::FnId(1);
     assert_eq!(env.scheduler.batch_size(Some(function), None), 64);

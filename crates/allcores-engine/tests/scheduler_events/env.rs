@@ -1,11 +1,13 @@
 //! A scheduler that is driven by hand, and short names for what it may ask for.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use allcores_engine::batch::Batch;
+use allcores_engine::batch::{Batch, Items};
 use allcores_engine::ids::{BatchId, FnId, Instance, WorkerId};
 use allcores_engine::scheduler::{
-    Action, BrokenReason, CancelStep, Config, Counts, FailReason, OnLost, Scheduler,
+    Action, BrokenReason, CancelStep, Claimed, Config, Counts, FailReason, OnLost, Ran, Scheduler,
+    Verdict,
 };
 
 /// Compares the actions of one event with exactly those that are named.
@@ -35,7 +37,15 @@ pub(crate) fn lasting_pool_of(max_workers: usize) -> TestEnv {
 }
 
 pub(crate) fn plain(id: u64) -> Batch {
-    Batch { id: BatchId(id), function: None, count: 1, bytes: 100, instance: Instance::FIRST }
+    Batch {
+        id: BatchId(id),
+        function: None,
+        count: 1,
+        bytes: 100,
+        instance: Instance::FIRST,
+        retries: 0,
+        retry_timeouts: false,
+    }
 }
 
 pub(crate) fn of_function(function: u32, id: u64, count: u32) -> Batch {
@@ -117,14 +127,16 @@ impl TestEnv {
     ) -> Vec<Action> {
         let (worker, batch, instance) = (WorkerId(worker), BatchId(batch), Instance(instance));
         self.event(|scheduler, out| {
-            assert!(scheduler.on_done(worker, batch, instance, busy, out), "the answer counts");
+            let verdict = scheduler.on_done(worker, batch, instance, busy, out);
+            assert_ne!(verdict, Verdict::Late, "the answer counts");
         })
     }
 
     pub(crate) fn late_answer(&mut self, worker: u32, batch: u64, instance: u32) -> Vec<Action> {
         let (worker, batch, instance) = (WorkerId(worker), BatchId(batch), Instance(instance));
         self.event(|scheduler, out| {
-            assert!(!scheduler.on_done(worker, batch, instance, LONG, out), "the answer is late");
+            let verdict = scheduler.on_done(worker, batch, instance, LONG, out);
+            assert_eq!(verdict, Verdict::Late, "the answer is late");
         })
     }
 
@@ -155,8 +167,51 @@ impl TestEnv {
     }
 
     pub(crate) fn lost(&mut self, worker: u32, claimed: &[u64]) -> Vec<Action> {
-        let claimed: Vec<BatchId> = claimed.iter().copied().map(BatchId).collect();
+        let whole = |batch: &u64| Claimed { batch: BatchId(*batch), ran: Ran::Whole };
+        let claimed: Vec<Claimed> = claimed.iter().map(whole).collect();
         self.event(|scheduler, out| scheduler.on_worker_lost(WorkerId(worker), &claimed, out))
+    }
+
+    /// A worker ends that had come so far with a batch.
+    pub(crate) fn lost_in(&mut self, worker: u32, batch: u64, ran: Ran) -> Vec<Action> {
+        let claimed = [Claimed { batch: BatchId(batch), ran }];
+        self.event(|scheduler, out| scheduler.on_worker_lost(WorkerId(worker), &claimed, out))
+    }
+
+    pub(crate) fn verdict(&mut self, worker: u32, batch: u64, instance: u32) -> Verdict {
+        let (worker, batch, instance) = (WorkerId(worker), BatchId(batch), Instance(instance));
+        let mut verdict = Verdict::Late;
+        self.event(|scheduler, out| {
+            verdict = scheduler.on_done(worker, batch, instance, LONG, out);
+        });
+        verdict
+    }
+
+    pub(crate) fn arrested(&mut self, worker: u32) -> (bool, Vec<Action>) {
+        let mut can_be = false;
+        let out =
+            self.event(|scheduler, out| can_be = scheduler.on_arrested(WorkerId(worker), out));
+        (can_be, out)
+    }
+
+    pub(crate) fn pardoned(&mut self, worker: u32) -> Vec<Action> {
+        self.event(|scheduler, out| scheduler.on_pardoned(WorkerId(worker), out))
+    }
+
+    pub(crate) fn stopped(&mut self, worker: u32, batch: u64) -> Vec<Action> {
+        self.event(|scheduler, out| scheduler.on_stopped(WorkerId(worker), BatchId(batch), out))
+    }
+
+    pub(crate) fn timed_out(&mut self, worker: u32) -> Vec<Action> {
+        self.event(|scheduler, out| scheduler.on_timed_out(WorkerId(worker), out))
+    }
+
+    pub(crate) fn retire(&mut self, worker: u32) -> Vec<Action> {
+        self.event(|scheduler, out| scheduler.on_retire(WorkerId(worker), out))
+    }
+
+    pub(crate) fn ended(&mut self) -> Vec<Action> {
+        self.event(|scheduler, out| scheduler.on_ended(out))
     }
 
     pub(crate) fn tick(&mut self) -> Vec<Action> {
@@ -181,7 +236,25 @@ pub(crate) fn send(worker: u32, batch: u64) -> Action {
 }
 
 pub(crate) fn send_again(worker: u32, batch: u64, instance: u32) -> Action {
-    Action::Send { worker: WorkerId(worker), batch: BatchId(batch), instance: Instance(instance) }
+    send_items(worker, batch, instance, 0..1)
+}
+
+pub(crate) fn send_items(worker: u32, batch: u64, instance: u32, items: Range<u32>) -> Action {
+    Action::Send {
+        worker: WorkerId(worker),
+        batch: BatchId(batch),
+        instance: Instance(instance),
+        items: Items { start: items.start, stop: items.end },
+    }
+}
+
+pub(crate) fn fail_items(batch: u64, items: Range<u32>, why: FailReason) -> Action {
+    let items = Items { start: items.start, stop: items.end };
+    Action::FailItems { batch: BatchId(batch), items, why }
+}
+
+pub(crate) fn over(batch: u64) -> Action {
+    Action::Over { batch: BatchId(batch) }
 }
 
 pub(crate) fn take_back(worker: u32, batch: u64) -> Action {

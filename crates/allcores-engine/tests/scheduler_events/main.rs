@@ -3,6 +3,7 @@
 //! `env.rs` holds the builder; each other file holds the tests of one rule. After every event the
 //! scheduler's books are derived anew and compared.
 
+mod arrest;
 mod cancel;
 mod credit;
 mod env;
@@ -10,6 +11,7 @@ mod explain;
 mod loss;
 mod order;
 mod recycle;
+mod resume;
 mod shutdown;
 mod sizing;
 mod speed;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use allcores_engine::scheduler::Action;
 
-use crate::env::{gives, of_function, pool_of, send};
+use crate::env::{gives, of_function, pool_of, send, send_items};
 
 #[test]
 fn idle_worker_comes_first() {
@@ -21,10 +21,10 @@ fn then_the_one_with_the_least_estimated_work() {
     let mut env = pool_of(2).with_ready_workers(2);
     gives!(env.submit_batch(of_function(1, 1, 1)), send(0, 1));
     gives!(env.done_in(0, 1, Duration::from_micros(10)));
-    gives!(env.submit_batch(of_function(1, 2, 40)), send(0, 2));
-    gives!(env.submit_batch(of_function(1, 3, 10)), send(1, 3));
-    gives!(env.submit_batch(of_function(1, 4, 10)), send(1, 4));
-    gives!(env.submit_batch(of_function(1, 5, 30)), send(1, 5));
+    gives!(env.submit_batch(of_function(1, 2, 40)), send_items(0, 2, 0, 0..40));
+    gives!(env.submit_batch(of_function(1, 3, 10)), send_items(1, 3, 0, 0..10));
+    gives!(env.submit_batch(of_function(1, 4, 10)), send_items(1, 4, 0, 0..10));
+    gives!(env.submit_batch(of_function(1, 5, 30)), send_items(1, 5, 0, 0..30));
     gives!(env.submit_batch(of_function(1, 6, 1)), send(0, 6));
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use allcores_engine::ids::FnId;
 use allcores_engine::scheduler::SizeReason;
 
-use crate::env::{TestEnv, gives, of_function, pool_of, send};
+use crate::env::{TestEnv, gives, of_function, pool_of, send_items};
 
 const F: Option<FnId> = Some(FnId(7));
 
@@ -13,7 +13,7 @@ const F: Option<FnId> = Some(FnId(7));
 fn measured(max_workers: usize, sizes: &[u32], per_item: Duration) -> TestEnv {
     let mut env = pool_of(max_workers).with_ready_workers(1);
     for (id, &count) in (0..).zip(sizes) {
-        gives!(env.submit_batch(of_function(7, id, count)), send(0, id));
+        gives!(env.submit_batch(of_function(7, id, count)), send_items(0, id, 0, 0..count));
         gives!(env.done_in(0, id, per_item * count));
     }
     env
@@ -69,7 +69,7 @@ fn no_batch_is_larger_than_the_limit() {
 #[test]
 fn one_slow_batch_does_not_shrink_the_next() {
     let mut env = measured(1, &[1, 8, 64, 400, 400], Duration::from_micros(10));
-    gives!(env.submit_batch(of_function(7, 99, 400)), send(0, 99));
+    gives!(env.submit_batch(of_function(7, 99, 400)), send_items(0, 99, 0, 0..400));
     gives!(env.done_in(0, 99, Duration::from_secs(3)));
     assert_eq!(size(&env, None), (400, SizeReason::TargetDuration));
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use allcores_engine::ids::{BatchId, Instance, WorkerId};
-use allcores_engine::scheduler::{Action, Config, Scheduler};
+use allcores_engine::scheduler::{Action, Config, Scheduler, Verdict};
 
 use crate::env::plain;
 
@@ -28,13 +28,14 @@ fn nanos_per_pair(max_workers: usize, ahead: u64) -> u128 {
         }
         if let Some((worker, batch, instance)) = sent.pop_front() {
             let busy = Duration::from_micros(1);
-            done += u64::from(scheduler.on_done(worker, batch, instance, busy, &mut actions));
+            let verdict = scheduler.on_done(worker, batch, instance, busy, &mut actions);
+            done += u64::from(verdict == Verdict::Last);
         }
         let mut at = 0;
         while let Some(&action) = actions.get(at) {
             at += 1;
             match action {
-                Action::Send { worker, batch, instance } => {
+                Action::Send { worker, batch, instance, .. } => {
                     sent.push_back((worker, batch, instance));
                 }
                 Action::Spawn => {

@@ -7,7 +7,7 @@ use allcores_engine::ids::WorkerId;
 use allcores_engine::scheduler::{Action, CancelStep, Config};
 
 use crate::env::{
-    LONG, TestEnv, cancelled, gives, plain, pool_of, send, send_again, stop, take_back,
+    LONG, TestEnv, cancelled, gives, plain, pool_of, send, send_again, send_items, stop, take_back,
 };
 
 /// Worker 0 holds batches 1 and 2, worker 1 has just become ready.
@@ -179,11 +179,11 @@ fn most_loaded_worker_gives_first() {
     let mut env = pool_of(3).with_ready_workers(3).with_known_duration(LONG);
     let twice_as_long = |id| Batch { count: 2, ..plain(id) };
     gives!(env.submit(1), send(0, 1));
-    gives!(env.submit_batch(twice_as_long(2)), send(1, 2));
+    gives!(env.submit_batch(twice_as_long(2)), send_items(1, 2, 0, 0..2));
     gives!(env.submit(3), send(2, 3));
     gives!(env.submit(4), send(0, 4));
     gives!(env.submit(5), send(2, 5));
-    gives!(env.submit_batch(twice_as_long(6)), send(1, 6));
+    gives!(env.submit_batch(twice_as_long(6)), send_items(1, 6, 0, 0..2));
     gives!(env.done(0, 1));
     gives!(env.done(0, 4), take_back(1, 6));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use allcores_engine::batch::Batch;
 use allcores_engine::ids::{BatchId, FnId, Instance, WorkerId};
-use allcores_engine::scheduler::{Action, Config, OnLost, Scheduler, StartPolicy};
+use allcores_engine::scheduler::{Action, Claimed, Config, OnLost, Ran, Scheduler, StartPolicy};
 use proptest::prelude::*;
 use world::World;
 
@@ -26,6 +26,10 @@ enum Step {
     Kill(usize),
     Reap(usize),
     Tick,
+    Retire(usize),
+    Stop(usize),
+    TimeOut(usize, bool),
+    End,
     ShutDown { cancel: bool },
 }
 
@@ -53,6 +57,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any_one().prop_map(Step::Kill),
         3 => any_one().prop_map(Step::Reap),
         2 => Just(Step::Tick),
+        1 => any_one().prop_map(Step::Retire),
+        2 => any_one().prop_map(Step::Stop),
+        2 => (any_one(), any::<bool>()).prop_map(|(who, guilty)| Step::TimeOut(who, guilty)),
         1 => Just(Step::ShutDown { cancel: false }),
     ]
 }
@@ -62,6 +69,7 @@ fn history() -> impl Strategy<Value = Vec<Step>> {
     let rare = prop_oneof![
         any::<usize>().prop_map(Step::FailToStart),
         Just(Step::ShutDown { cancel: true }),
+        Just(Step::End),
         Just(Step::Tick),
         Just(Step::Tick),
     ];
@@ -109,6 +117,10 @@ fn happen(world: &mut World, step: &Step) {
         Step::Kill(who) => world.kill(*who),
         Step::Reap(who) => world.reap(*who),
         Step::Tick => world.tick(),
+        Step::Retire(who) => world.retire(*who),
+        Step::Stop(which) => world.stop(*which),
+        Step::TimeOut(who, guilty) => world.time_out(*who, *guilty),
+        Step::End => world.end_pool(),
         Step::ShutDown { cancel } => world.shut_down(*cancel),
     }
 }
@@ -135,7 +147,13 @@ proptest! {
         for step in &steps {
             if !matches!(
                 step,
-                Step::Kill(_) | Step::FailToStart(_) | Step::Cancel(_) | Step::ShutDown { .. }
+                Step::Kill(_)
+                    | Step::FailToStart(_)
+                    | Step::Cancel(_)
+                    | Step::Stop(_)
+                    | Step::TimeOut(_, true)
+                    | Step::End
+                    | Step::ShutDown { .. }
             ) {
                 happen(&mut world, step);
             }
@@ -149,7 +167,7 @@ proptest! {
     #[test]
     fn nonsense_breaks_nothing(
         config in config(),
-        events in prop::collection::vec((0..12u8, 0..6u32, 0..30u64, 0..3u32, any::<bool>()), 1..300),
+        events in prop::collection::vec((0..17u8, 0..6u32, 0..30u64, 0..3u32, any::<bool>()), 1..300),
     ) {
         let mut scheduler = Scheduler::new(config);
         let mut out = Vec::<Action>::new();
@@ -159,18 +177,39 @@ proptest! {
             let (id, instance, worker) = (BatchId(known), Instance(instance), WorkerId(worker));
             match what {
                 0..=2 => scheduler.on_submit(
-                    Batch { id: BatchId(fresh), function: None, count: 0, bytes: batch, instance },
+                    Batch {
+                        id: BatchId(fresh),
+                        function: None,
+                        count: u32::from(yes) * 3,
+                        bytes: batch,
+                        instance,
+                        retries: u32::from(batch == 0),
+                        retry_timeouts: yes,
+                    },
                     &mut out,
                 ),
                 3 => drop(scheduler.on_worker_starting()),
                 4 => scheduler.on_worker_ready(worker, &mut out),
-                5 => drop(scheduler.on_done(worker, id, instance, Duration::MAX, &mut out)),
+                5 => {
+                    let _verdict =
+                        scheduler.on_done(worker, id, instance, Duration::MAX, &mut out);
+                }
                 6 => scheduler.on_skipped(worker, id, instance, &mut out),
                 7 => drop(scheduler.on_cancel(id, &mut out)),
                 8 => scheduler.on_cancel_result(id, yes, &mut out),
                 9 => scheduler.on_taken_back(worker, id, instance, yes, &mut out),
-                10 if batch < 3 => scheduler.on_worker_lost(worker, &[id], &mut out),
+                10 if batch < 3 => {
+                    let ran = Ran::Item { kept: instance.0, item: batch as u32 };
+                    let ran = if yes { ran } else { Ran::Between { kept: instance.0 } };
+                    scheduler.on_worker_lost(worker, &[Claimed { batch: id, ran }], &mut out);
+                }
                 10 => scheduler.on_not_sent(worker, id, instance, &mut out),
+                11 => drop(scheduler.on_arrested(worker, &mut out)),
+                12 => scheduler.on_pardoned(worker, &mut out),
+                13 => scheduler.on_stopped(worker, id, &mut out),
+                14 => scheduler.on_timed_out(worker, &mut out),
+                15 => scheduler.on_retire(worker, &mut out),
+                _ if batch == 2 && yes => scheduler.on_ended(&mut out),
                 _ if batch == 0 => scheduler.on_shutdown(yes, &mut out),
                 _ if batch == 1 => scheduler.on_worker_start_failed(worker, &mut out),
                 _ => scheduler.on_tick(&mut out),
