@@ -15,6 +15,7 @@ thread, which does what the engine can't without Python:
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import sys
@@ -410,9 +411,9 @@ def _was_interrupted() -> bool:
     return isinstance(kind, type) and issubclass(kind, KeyboardInterrupt)
 
 
-# Before the interpreter joins its threads, like the standard executors do: callbacks and
-# non-daemon threads can still use them until then.
-threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
+# When the last non-daemon thread has ended: until then each of them may submit. It was registered
+# after `multiprocessing`'s own, which waits for processes, and so is called before it.
+atexit.register(_at_exit)
 
 
 def _forget_all() -> None:

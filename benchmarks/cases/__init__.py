@@ -1,0 +1,1 @@
+"""The field's reported failures, each as one scenario that every engine goes through."""
