@@ -113,6 +113,11 @@ impl Ears {
         news
     }
 
+    /// What was left to do when a panic came between.
+    pub(crate) fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.fx)
+    }
+
     /// Whether something has arrived that no descriptor will tell of.
     pub(crate) fn has_news(&self) -> bool {
         self.listeners.iter().any(|listener| listener.receiver.has_news())
