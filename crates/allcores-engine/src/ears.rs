@@ -65,7 +65,8 @@ impl Ears {
         self.digest(shared)
     }
 
-    /// The same, without waiting for anybody to say that there is something.
+    /// The same, without waiting for anybody to say that there is something. The collector must look
+    /// again before it sleeps on.
     pub(crate) fn hear_all(&mut self, shared: &Shared) {
         for listener in &mut self.listeners {
             listener.readable = true;

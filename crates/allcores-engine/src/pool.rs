@@ -201,8 +201,9 @@ impl Pool {
     /// Cancels a batch even if it runs: it is over at once, its worker is killed with all that it has
     /// started, and replaced. False when it is over.
     pub fn stop(&self, slot: &Slot) -> bool {
-        // What has arrived counts.
+        // What has arrived counts. A wake-up that was meant for the collector may be among it.
         self.shared.ears().hear_all(&self.shared);
+        self.shared.hub.collector().wake();
         let mut fx = Effects::default();
         let stopped = self.shared.lock().stop(slot.id(), &mut fx);
         self.shared.apply(&mut fx);

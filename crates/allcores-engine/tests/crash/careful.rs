@@ -237,7 +237,7 @@ fn stopping_and_ending_race_and_nobody_else_is_hit() {
     both(|way| {
         let front = Plan::new(way).workers(2).open();
         let (mut stopped, mut done) = (0, 0);
-        for round in 0..500_usize {
+        for round in 0..1_000_usize {
             let target = front.submit(Job::Echo, b"target");
             let others: Vec<_> = (0..3).map(|_| front.submit(Job::Echo, b"other")).collect();
             // Earlier or later, so that it hits all moments.
@@ -254,7 +254,7 @@ fn stopping_and_ending_race_and_nobody_else_is_hit() {
             }
             others.iter().for_each(|slot| assert_eq!(answer(slot), b"other", "round {round}"));
         }
-        assert_eq!(stopped + done, 500);
+        assert_eq!(stopped + done, 1_000);
         assert_eq!(front.pool().broken(), None);
         front.close();
     });
