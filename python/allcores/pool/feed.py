@@ -153,8 +153,14 @@ class Feed:
             self._end()
 
     def pause(self) -> None:
-        """Withdraws what has not started, until the next result is asked for."""
+        """Withdraws what has not started, until the next result is asked for; nothing once the pool
+        is shut down, for it could not be submitted again.
+        """
         with self._lock:
+            try:
+                self.runtime.pool.check_open()
+            except RuntimeError:
+                return
             self._paused = True
             for chunk in self._chunks:
                 chunk.withdraw()
