@@ -39,3 +39,20 @@ def test_an_error_after_the_shutdown_leaves_the_other_items_of_the_map_alone() -
     gate.release()
     assert list(results) == [1, 2, 3, 4]
     pool.shutdown()
+
+
+@pytest.mark.usefixtures("link")
+def test_a_chunk_that_could_not_be_unpickled_says_so_after_the_shutdown_too() -> None:
+    items = [1, tasks.EndsWhenUnpickled("raises"), 3]
+    with allcores.ProcessPoolExecutor(1) as pool:
+        results = pool.map(tasks.identity, items, chunksize=3, return_exceptions=True)
+    # Nothing can be sent again one by one any more.
+    assert [isinstance(each, allcores.TransportError) for each in results] == [True] * 3
+
+
+@pytest.mark.usefixtures("link")
+def test_a_chunk_over_which_a_worker_died_unpickling_says_so_after_the_shutdown_too() -> None:
+    items = [1, tasks.EndsWhenUnpickled("dies"), 3]
+    with allcores.ProcessPoolExecutor(1, on_worker_death="replace") as pool:
+        results = pool.map(tasks.identity, items, chunksize=3, return_exceptions=True)
+    assert [type(each) for each in results] == [allcores.WorkerDied] * 3
