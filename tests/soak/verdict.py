@@ -10,8 +10,9 @@
 | `CancelledError`    | `cancel` said so, or the end of the pool cancels                         |
 | none                | it is of a map that was dropped, or given up by the end of the pool      |
 
-And no task starts again, unless its retries say so. There is one exception: an item of a map that
-had *ended* when its worker died, and whose result had not been handed over.
+And no task starts again, unless its retries say so: that often after a worker's death, and that
+often in each worker after an exception. There is one exception: an item of a map that had *ended*
+when its worker died, and whose result had not been handed over.
 """
 
 from __future__ import annotations
@@ -118,8 +119,18 @@ class _Judge:
         allowed = 1 + entry.terms.retries
         again = lived[:-1] if entry.of_map else []
         excused = [life for life in again if life.ended_ns and life.pid in self.culprits]
-        if len(lived) - len(excused) > allowed:
+        counted = len(lived) - len(excused)
+        if entry.terms.retry_raised and entry.order.kind == tasks.RAISES:
+            # A worker calls again what raised, and knows nothing of the workers before it.
+            workers = {life.pid for life in lived}
+            counted = max(
+                len(workers), max((self.starts_in(pid, lived) for pid in workers), default=0)
+            )
+        if counted > allowed:
             yield f"started {len(lived)} times, {allowed} allowed"
+
+    def starts_in(self, pid: int, lived: list[Life]) -> int:
+        return sum(life.pid == pid for life in lived)
 
     def of_cancels(self, entry: Entry, lived: list[Life]) -> Iterator[str]:
         taken = [running for running, did in entry.cancels if did]

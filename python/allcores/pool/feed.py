@@ -153,11 +153,23 @@ class Feed:
             self._end()
 
     def pause(self) -> None:
-        """Withdraws what has not started, until the next result is asked for."""
+        """Withdraws what has not started, until the next result is asked for; nothing once the pool
+        is shut down, for it could not be submitted again.
+        """
+        if not self._is_open():
+            return
         with self._lock:
             self._paused = True
             for chunk in self._chunks:
                 chunk.withdraw()
+
+    def _is_open(self) -> bool:
+        """Whether the pool still takes batches."""
+        try:
+            self.runtime.pool.check_open()
+        except RuntimeError:
+            return False
+        return True
 
     def give_up(self) -> int:
         """Takes no more items, and withdraws what has not started; how many items that leaves
@@ -333,8 +345,10 @@ class Feed:
         if raw is None:
             raise RuntimeError("a chunk's results were taken twice")
         tag, payload = raw
-        if len(chunk.items) > 1 and (
-            tag == tags.UNDECODED or (tag == FAILED and payload[0] == "worker lost unread")
+        if (
+            len(chunk.items) > 1
+            and (tag == tags.UNDECODED or (tag == FAILED and payload[0] == "worker lost unread"))
+            and self._is_open()
         ):
             with self._lock:
                 self._chunks.extendleft(reversed(self._submit_singly(chunk.first, chunk.items)))

@@ -103,7 +103,7 @@ impl Core {
 
     /// Cancels a batch, even if it runs: then its worker is killed.
     pub(crate) fn stop(&mut self, batch: BatchId, fx: &mut Effects) -> bool {
-        if self.cancel(batch, fx) {
+        if self.withdraw(batch, fx) {
             return true;
         }
         let Some((worker, instance)) = self.scheduler.holder(batch) else { return false };

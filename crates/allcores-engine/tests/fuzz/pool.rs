@@ -9,8 +9,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use allcores_engine::pool::Submission;
 use allcores_engine::scheduler::{Config, OnLost};
-use allcores_engine::{FnId, LinkKind, Pool, PoolConfig, Slot};
+use allcores_engine::{FnId, LinkKind, Notice, Pool, PoolConfig, Slot, Terms};
 
 use super::reader::Reader;
 use super::shm::MadPeer;
@@ -64,6 +65,7 @@ pub(crate) fn pool(data: &[u8]) {
     };
     let pool = Pool::new(PoolConfig { scheduler: config, link: kind }).expect("a pool");
     pool.start_collector().expect("a thread");
+    pool.listen();
     let function = pool.register(vec![7; 100]);
     let mut workers = Vec::new();
     let mut opened = 0;
@@ -74,7 +76,11 @@ pub(crate) fn pool(data: &[u8]) {
             2 if !slots.is_empty() => {
                 let slot = &slots[reader.below(slots.len())];
                 let _running = pool.is_running(slot);
-                let _cancelled = pool.cancel(slot);
+                let _over = match reader.byte() % 3 {
+                    0 => pool.cancel(slot),
+                    1 => pool.stop(slot),
+                    _ => pool.wait(slot, Some(Duration::ZERO)),
+                };
             }
             3 if !workers.is_empty() && reader.one_in(8) => {
                 drop(workers.swap_remove(reader.below(workers.len())));
@@ -87,8 +93,19 @@ pub(crate) fn pool(data: &[u8]) {
             _ => {}
         }
         start_wanted(&pool, kind, &mut workers, &mut opened);
+        while let Some(notice) = pool.next_notice(Some(Duration::ZERO)) {
+            match notice {
+                Notice::WorkerGone(worker) => drop(pool.peak_memory(worker)),
+                // It is said again and again.
+                Notice::Finished => break,
+                _ => {}
+            }
+        }
     }
     workers.clear();
+    if reader.one_in(4) {
+        pool.end();
+    }
     pool.shut_down(reader.one_in(2));
     // Workers that end before they are ready: after a few the pool gives up.
     let is_over = (0..LOOKS).any(|_| {
@@ -109,8 +126,14 @@ fn submit(pool: &Pool, function: FnId, reader: &mut Reader<'_>) -> Option<Arc<Sl
     let function = (reader.one_in(2)).then_some(function);
     let payload = reader.some_bytes().to_vec();
     let (tag, count) = (u32::from(reader.byte()), 1 + u32::from(reader.byte() % 8));
+    let terms = Terms {
+        // At once, soon, or not while this runs.
+        limit: [None, Some(0), Some(1), Some(1_000)][reader.below(4)].map(Duration::from_millis),
+        retries: u32::from(reader.byte() % 3),
+        retry_timeouts: reader.one_in(2),
+    };
     // A broken pool takes nothing.
-    pool.submit(function, tag, count, payload.into()).ok()
+    pool.submit_on(Submission { function, tag, count, payload: payload.into(), terms }).ok()
 }
 
 fn start_wanted(pool: &Pool, kind: LinkKind, workers: &mut Vec<Worker>, opened: &mut usize) {

@@ -4,6 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
+use allcores_engine::batch::Items;
 use allcores_engine::link::{Answer, Hub, LinkKind, Next, Peer, Task, Work, WorkerEnd, attach};
 use allcores_engine::link::{Receiver, Reply, Sender};
 use allcores_engine::primitive::Ordering;
@@ -123,7 +124,8 @@ pub(crate) fn parent(data: &[u8]) {
                 let started = sender.has_started(batch);
                 let cancelled = sender.cancel(batch, instance);
                 assert!(!(started && cancelled && sent.len() == 1), "cancelled what had started");
-                let _running = sender.started();
+                let (_started, _runs) = (sender.started(), sender.running());
+                let (_mark, _peak) = (sender.mark(), sender.peak());
             }
         }
     }
@@ -164,8 +166,10 @@ fn send(
     payload: &[u8],
     reader: &mut Reader<'_>,
 ) -> bool {
-    let (tag, count) = (u32::from(reader.byte()), 1 + u32::from(reader.byte()));
-    sender.send_task(&Task { batch, instance, function: None, tag, count }, payload).is_ok()
+    let (tag, items) = (u32::from(reader.byte()), Items::all(1 + u32::from(reader.byte())));
+    let careful = reader.one_in(2);
+    let task = Task { batch, instance, function: None, tag, items, careful };
+    sender.send_task(&task, payload).is_ok()
 }
 
 fn pick(sent: &[(BatchId, Instance)], reader: &mut Reader<'_>) -> (BatchId, Instance) {
@@ -193,8 +197,10 @@ fn hear(
                 sender.answered(batch, instance);
                 sent.retain(|one| *one != (batch, instance));
             }
-            Answer::StartFailed { body } => look_at(&body),
-            _ => {}
+            Answer::Part { body, .. } | Answer::Said { body } | Answer::StartFailed { body } => {
+                look_at(&body);
+            }
+            Answer::Ready | Answer::Retire => {}
         }
     }
     matches!(peer, Ok(Peer::Alive))
@@ -204,7 +210,8 @@ fn look_at(body: &Body) {
     assert_eq!(body.to_vec().len(), body.len());
 }
 
-/// The worker's end against a mad parent. It never waits here: what may come has come.
+/// The worker's end against a mad parent. It never waits here: what may come has come, and what waits
+/// for room (parts, words) is not said, since a parent that reads nothing may have it wait for ever.
 pub(crate) fn worker(data: &[u8]) {
     let mut reader = Reader::new(data);
     let (mut mad, control) = MadPeer::parent();
