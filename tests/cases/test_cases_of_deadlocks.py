@@ -237,9 +237,11 @@ def test_c25_task_behind_one_that_is_cancelled_as_it_starts_or_ends_has_its_resu
 ) -> None:
     """A thousand times: two tasks, and the first is cancelled a few microseconds later, while it
     waits, starts, runs, or has ended."""
+    # Without shared memory a task that was sent can only be stopped together with its worker.
+    rounds = 1000 if link == "shm" else 200
     outcomes: Counter[bool] = Counter()
     with implementation.pool(max_workers=1) as pool:
-        for number in range(1000):
+        for number in range(rounds):
             first = pool.submit(tasks.add_one, 0)
             second = pool.submit(tasks.add_one, number)
             for _ in range(rng.randrange(400)):

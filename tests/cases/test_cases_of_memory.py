@@ -123,6 +123,41 @@ def test_c66_dropped_futures_give_their_memory_back(
     assert memory.peak() - start < 300 * MIB
 
 
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_c66_what_the_program_drops_is_gone(
+    implementation: Implementation, start_method: str
+) -> None:
+    """A pool has seen a script's globals, and keeps none of them, nor does it keep itself."""
+    method = None if start_method == "default" else start_method
+    result = scripts.run_file(
+        f"""
+        import gc
+        import multiprocessing
+        import weakref
+        from {implementation.module.__name__} import ProcessPoolExecutor
+        from support import tasks
+
+        class Data:
+            pass
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context({method!r})
+            data = Data()
+            pool = ProcessPoolExecutor(1, context)
+            assert pool.submit(tasks.add_one, 1).result() == 2
+            kept = [weakref.ref(data), weakref.ref(pool)]
+            del data
+            gc.collect()
+            print("data", kept[0]())
+            pool.shutdown()
+            del pool
+            gc.collect()
+            print("pool", kept[1]())
+        """
+    )
+    assert (result.code, result.words) == (0, "data None\npool None\n")
+
+
 def test_c67_worker_that_keeps_a_large_cache_stays(
     implementation: Implementation, link: str
 ) -> None:

@@ -10,6 +10,7 @@
 //! arrives in between is left lying; what only the collector can do (write on, look again
 //! after a while) it is woken for.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -45,10 +46,22 @@ const PATIENCE: Duration = Duration::from_micros(60);
 /// Starts the collector thread for the pool behind `shared`.
 pub(crate) fn start(shared: Arc<Shared>) -> Result<(), EngineError> {
     let thread = thread::Builder::new().name("allcores-collect".into());
-    thread.spawn(move || collect(&shared)).map(drop).map_err(|error| EngineError::System {
-        call: "clone",
-        errno: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
+    thread.spawn(move || collect_or_collapse(&shared)).map(drop).map_err(|error| {
+        EngineError::System {
+            call: "clone",
+            errno: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
+        }
     })
+}
+
+/// A panic is a bug of ours. The pool ends with it: everybody is told, and nobody waits for ever.
+fn collect_or_collapse(shared: &Shared) {
+    // What the panic leaves behind is not looked at again: the pool is given up as a whole.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| collect(shared))) {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+        shared.collapse(words.unwrap_or("its collector has panicked"));
+    }
 }
 
 fn collect(shared: &Shared) {

@@ -65,7 +65,8 @@ impl Ears {
         self.digest(shared)
     }
 
-    /// The same, without waiting for anybody to say that there is something.
+    /// The same, without waiting for anybody to say that there is something. The collector must look
+    /// again before it sleeps on.
     pub(crate) fn hear_all(&mut self, shared: &Shared) {
         for listener in &mut self.listeners {
             listener.readable = true;
@@ -111,6 +112,11 @@ impl Ears {
         drop(core);
         shared.apply(&mut self.fx);
         news
+    }
+
+    /// What was left to do when a panic came between.
+    pub(crate) fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.fx)
     }
 
     /// Whether something has arrived that no descriptor will tell of.

@@ -6,7 +6,7 @@
 //! wanted, and the front end starts each with the descriptor [`Pool::open_link`] returns.
 
 use std::os::fd::{OwnedFd, RawFd};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use allcores_shm::primitive::{Condvar, Mutex, MutexGuard};
@@ -39,12 +39,33 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Whoever finds that somebody has panicked in there gives the pool up first.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().expect("nothing panics while it holds the core lock")
+        match self.core.lock() {
+            Ok(core) => core,
+            Err(poisoned) => {
+                let mut core = poisoned.into_inner();
+                let mut fx = Effects::default();
+                core.collapse("a thread of it has panicked", &mut fx);
+                self.core.clear_poison();
+                drop(core);
+                self.apply(&mut fx);
+                self.lock()
+            }
+        }
     }
 
+    /// The collector has panicked: nobody will be heard any more.
+    pub(crate) fn collapse(&self, why: &str) {
+        // What was decided before still holds.
+        let mut fx = self.ears().take_effects();
+        self.lock().collapse(why, &mut fx);
+        self.apply(&mut fx);
+    }
+
+    /// What a panic left of the ears is good for nothing but looking on.
     pub(crate) fn ears(&self) -> MutexGuard<'_, Ears> {
-        self.ears.lock().expect("nothing panics while it holds the ears")
+        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The ears, if nobody is listening.
@@ -180,8 +201,9 @@ impl Pool {
     /// Cancels a batch even if it runs: it is over at once, its worker is killed with all that it has
     /// started, and replaced. False when it is over.
     pub fn stop(&self, slot: &Slot) -> bool {
-        // What has arrived counts.
+        // What has arrived counts. A wake-up that was meant for the collector may be among it.
         self.shared.ears().hear_all(&self.shared);
+        self.shared.hub.collector().wake();
         let mut fx = Effects::default();
         let stopped = self.shared.lock().stop(slot.id(), &mut fx);
         self.shared.apply(&mut fx);

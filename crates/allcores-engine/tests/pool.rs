@@ -2,6 +2,8 @@
 #![cfg(not(loom))]
 #![expect(clippy::unwrap_used, reason = "what cannot be unwrapped is a failure")]
 
+#[path = "pool/collapse.rs"]
+mod collapse;
 mod common;
 #[path = "common/front.rs"]
 mod front;

@@ -161,18 +161,12 @@ fn any_message() -> impl Strategy<Value = Message> {
         any_payload().prop_map(|payload| Message::StartFailed { payload }),
         Just(Message::Retire),
         any_payload().prop_map(|payload| Message::Say { payload }),
-        (ids.clone(), any::<u32>(), any_payload()).prop_map(
-            |((batch, instance, tag), stop, payload)| Message::Part {
-                batch,
-                instance,
-                tag,
-                stop,
-                payload,
-            }
-        ),
+        (ids, any::<u32>(), any_payload()).prop_map(|((batch, instance, tag), stop, payload)| {
+            Message::Part { batch, instance, tag, stop, payload }
+        }),
         (any::<u32>(), any_payload())
             .prop_map(|(function, payload)| Message::Function { function, payload }),
-        (ids.clone(), any::<u64>(), any_payload()).prop_map(
+        (ids, any::<u64>(), any_payload()).prop_map(
             |((batch, instance, tag), busy_ns, payload)| Message::Done {
                 batch,
                 instance,

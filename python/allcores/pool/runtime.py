@@ -22,6 +22,7 @@ import sys
 import threading
 from collections.abc import Callable
 from multiprocessing import process as multiprocessing_process
+from multiprocessing import util as _registers_its_exit_before_ours  # noqa: F401
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -74,6 +75,7 @@ class Runtime:
         )
         self.functions = FunctionCache(launcher.encoder)
         self.is_begun = False
+        self._has_begun = False
         self.processes: dict[int, BaseProcess] = {}
         self.feeds: set[Feed] = set()
         self.feeder_threads: set[threading.Thread] = set()
@@ -88,13 +90,15 @@ class Runtime:
     def begin(self) -> None:
         """To be called when the executor is first used."""
         with self._starting:
-            if not self.is_begun:
+            if not self._has_begun:
                 self.launcher.settle()
                 if self.launcher.start_method == "fork":
                     self.pool.start_all_at_once()
                 self.functions = FunctionCache(self.launcher.encoder)
                 _runtimes.add(self)
-                self.is_begun = True
+                self._has_begun = True
+            # Once the main thread has ended every call asks whether it still may be made.
+            self.is_begun = not _main_has_ended
 
     # -- batches ------------------------------------------------------------------------
 
@@ -236,7 +240,7 @@ class Runtime:
     @contextlib.contextmanager
     def _late_in_the_day(self) -> Any:
         # At the very end of the interpreter no thread can be started any more; what the
-        # notifier would do is then done by `join`, or is not wanted.
+        # notifier would do is then done by `join`.
         try:
             yield
         except RuntimeError:
@@ -254,25 +258,30 @@ class Runtime:
         return False
 
     def _notify(self) -> None:
-        while True:
-            kind, number, *words = self.pool.next_notice()  # type: ignore[misc]  # waits for ever
-            if kind == "completed":
-                # Watched until it is published: a fork in between must know of it.
-                future = self._watched.get(number)
-                if future is not None:
-                    self._settle(future)
-                    del self._watched[number]
-                del future
-            elif kind == "workers wanted":
-                self._replace_workers()
-            elif kind == "worker gone":
-                self._reap(number)
-            elif kind == "said":
-                self._log(words[0])
-            else:
-                break
+        while self._heed(None):
+            pass
         self.reap_all()
         self._is_over()
+
+    def _heed(self, timeout: float | None) -> bool:
+        """Does what the next notice asks for; False when there is none in time, or the last."""
+        notice = self.pool.next_notice(timeout)
+        if notice is None:
+            return False
+        kind, number, *words = notice
+        if kind == "completed":
+            # Watched until it is published: a fork in between must know of it.
+            future = self._watched.get(number)
+            if future is not None:
+                self._settle(future)
+                del self._watched[number]
+        elif kind == "workers wanted":
+            self._replace_workers()
+        elif kind == "worker gone":
+            self._reap(number)
+        elif kind == "said":
+            self._log(words[0])
+        return kind != "finished"
 
     def _log(self, record: bytes) -> None:
         from . import logs
@@ -336,12 +345,19 @@ class Runtime:
         """Waits until all workers and the notifier have ended, at most `timeout` seconds for the
         workers; whether they have.
         """
+        notifier = self._notifier
+        if notifier is None:
+            # It was too late to start a thread: this one does what there is to do.
+            while timeout is None and not self.pool.join(_SLICE_SECONDS):
+                while self._heed(0):
+                    pass
         if not self.pool.join(timeout):
             return False
         for feeder in list(self.feeder_threads):
             feeder.join()
-        notifier = self._notifier
         if notifier is None:
+            while self._heed(0):
+                pass
             self.reap_all()
             self._is_over()
         elif notifier is not threading.current_thread():
@@ -373,22 +389,31 @@ class Runtime:
             life.end(kill=kill)
 
 
+_SLICE_SECONDS = 0.05
+
 # So many workers' ends are remembered, for futures that nobody has asked yet.
 _LIVES_KEPT = 1000
 
 # Every runtime that has not finished; interpreter exit waits for them.
 _runtimes: set[Runtime] = set()
-_exiting = False
+_main_has_ended = False
 
 
 def is_exiting() -> bool:
-    """Whether the interpreter is on its way out and takes no more work."""
-    return _exiting
+    """Whether it is too late for this thread to submit: the main thread has ended, and what it runs
+    now are the interpreter's last calls. Other threads may submit as long as they live.
+    """
+    return _main_has_ended and threading.current_thread() is threading.main_thread()
+
+
+def _at_end_of_main() -> None:
+    global _main_has_ended
+    _main_has_ended = True
+    for runtime in list(_runtimes):
+        runtime.is_begun = False
 
 
 def _at_exit() -> None:
-    global _exiting
-    _exiting = True
     waiting = list(_runtimes)
     interrupted = _was_interrupted()
     for runtime in waiting:
@@ -411,8 +436,9 @@ def _was_interrupted() -> bool:
     return isinstance(kind, type) and issubclass(kind, KeyboardInterrupt)
 
 
-# When the last non-daemon thread has ended: until then each of them may submit. It was registered
-# after `multiprocessing`'s own, which waits for processes, and so is called before it.
+threading._register_atexit(_at_end_of_main)  # type: ignore[attr-defined]
+# When the last non-daemon thread has ended. It is registered after `multiprocessing`'s own, which
+# waits for processes, and so is called before it.
 atexit.register(_at_exit)
 
 

@@ -2,12 +2,15 @@
 
 use allcores_shm::Mark;
 
-use super::{Core, Effects};
+use super::{Core, Effects, Entry};
 use crate::care::{Care, Doing};
+use crate::error::Failure;
 use crate::ids::{BatchId, Instance, WorkerId};
+use crate::limits::Limits;
 use crate::link::Sender;
+use crate::notices::Notice;
 use crate::payload::Body;
-use crate::scheduler::{Claimed, Ran, Verdict};
+use crate::scheduler::{Claimed, Config, Ran, Scheduler, Verdict};
 use crate::slot::Outcome;
 
 /// An item that has run for too long, and the worker that was arrested for it.
@@ -212,6 +215,37 @@ impl Core {
         let workers: Vec<WorkerId> = self.links.keys().copied().collect();
         for worker in workers {
             self.kill(worker, fx);
+        }
+    }
+
+    /// Gives everything up, whatever state a panic has left it in: every batch fails, every worker is
+    /// killed, and from now on it is the core of a pool that was ended.
+    pub(crate) fn collapse(&mut self, why: &str, fx: &mut Effects) {
+        if matches!(self.broken, Some(Failure::Engine(_))) {
+            return;
+        }
+        let failure = Failure::Engine(why.into());
+        let fail = |entry: Entry| (entry.slot, Outcome::Failed(failure.clone()));
+        fx.done.extend(self.entries.drain().map(|(_, entry)| fail(entry)));
+        for (worker, mut link) in self.links.drain() {
+            link.sender.close();
+            match link.pid {
+                Some(pid) => fx.kill.push(pid),
+                None => self.doomed.push((worker, true)),
+            }
+            fx.notices.push(Notice::WorkerGone(worker));
+        }
+        self.broken = Some(failure);
+        self.functions.clear();
+        self.newcomers.clear();
+        self.actions.clear();
+        self.touched.clear();
+        self.limits = Limits::default();
+        self.scheduler = Scheduler::new(Config::default());
+        self.scheduler.on_ended(&mut Vec::new());
+        if self.shut_down {
+            self.scheduler.on_shutdown(false, &mut self.actions);
+            self.carry_out(fx);
         }
     }
 

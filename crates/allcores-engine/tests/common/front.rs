@@ -177,25 +177,14 @@ impl Front {
         job: Job,
         payload: &[u8],
     ) -> Result<Arc<Slot>, SubmitError> {
-        let slot = self.pool().submit(what, job.tag(), 1, payload.to_vec().into());
-        self.shared.start_wanted();
-        slot
+        let (payload, terms) = (payload.to_vec().into(), Terms::default());
+        let tag = job.tag();
+        self.submit_on(Submission { function: what, tag, count: 1, payload, terms })
     }
 
-    /// A batch of one item on these terms.
-    pub(crate) fn submit_on(&self, job: Job, payload: &[u8], terms: Terms) -> Arc<Slot> {
-        self.submit_with(job, 1, payload, terms)
-    }
-
-    /// A batch of which each byte is an item.
-    pub(crate) fn submit_items(&self, job: Job, payload: &[u8], terms: Terms) -> Arc<Slot> {
-        self.submit_with(job, payload.len() as u32, payload, terms)
-    }
-
-    fn submit_with(&self, job: Job, count: u32, payload: &[u8], terms: Terms) -> Arc<Slot> {
-        let payload = payload.to_vec().into();
-        let what = Submission { function: None, tag: job.tag(), count, payload, terms };
-        let slot = self.pool().submit_on(what).expect("the pool is open");
+    /// The same, for a batch of any kind.
+    pub(crate) fn submit_on(&self, what: Submission) -> Result<Arc<Slot>, SubmitError> {
+        let slot = self.pool().submit_on(what);
         self.shared.start_wanted();
         slot
     }
@@ -210,10 +199,9 @@ impl Front {
         let who = answer(&self.submit(Job::Who, b""));
         let number = u64::from_le_bytes(who.try_into().expect("a number"));
         let slot = self.submit(Job::Hold, payload);
-        let mut gate = self.shared.gates.lock().expect("no panic").remove(&number);
-        let gate_of_first = gate.as_mut().expect("it held nobody yet");
-        gate_of_first.entered();
-        (slot, number, gate.expect("seen above"))
+        let mut gate = self.take_gate(number);
+        gate.entered();
+        (slot, number, gate)
     }
 
     /// How many workers were started.

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
+use allcores_engine::pool::Submission;
 use allcores_engine::scheduler::OnLost;
 use allcores_engine::slot::{Outcome, PartResult, Slot};
 use allcores_engine::{Failure, LinkKind, Terms};
@@ -20,8 +21,20 @@ fn lasting(way: Way) -> Plan {
     Plan::new(way).on_lost(OnLost::Replace)
 }
 
+/// A batch of which each byte is an item.
 fn walk(front: &Front, items: &[u8], terms: Terms) -> Arc<Slot> {
-    front.submit_items(Job::Walk, items, terms)
+    submit(front, (Job::Walk, items.len() as u32), items, terms)
+}
+
+/// A batch of one item.
+fn call(front: &Front, job: Job, payload: &[u8], terms: Terms) -> Arc<Slot> {
+    submit(front, (job, 1), payload, terms)
+}
+
+fn submit(front: &Front, (job, count): (Job, u32), payload: &[u8], terms: Terms) -> Arc<Slot> {
+    let payload = payload.to_vec().into();
+    let what = Submission { function: None, tag: job.tag(), count, payload, terms };
+    front.submit_on(what).unwrap()
 }
 
 /// What became of each item of a batch: its position, or why it failed.
@@ -78,7 +91,7 @@ fn a_worker_that_dies_before_the_first_item_fails_them_all() {
     both(|way| {
         let front = lasting(way).open();
         // It leaves before it looks at any item.
-        let slot = front.submit_items(Job::Leave, b"...", Terms::default());
+        let slot = submit(&front, (Job::Leave, 3), b"...", Terms::default());
         assert!(matches!(failure(&slot), Failure::LostUnread { .. }));
         front.close();
     });
@@ -132,8 +145,8 @@ fn a_call_that_takes_too_long_fails_wherever_it_waited() {
     both(|way| {
         let front = Plan::new(way).open();
         let terms = Terms { limit: Some(LIMIT), ..Terms::default() };
-        let slow: Vec<_> = (0..3).map(|_| front.submit_on(Job::Hold, b"", terms)).collect();
-        let quick = front.submit_on(Job::Echo, b"quick", terms);
+        let slow: Vec<_> = (0..3).map(|_| call(&front, Job::Hold, b"", terms)).collect();
+        let quick = call(&front, Job::Echo, b"quick", terms);
         for slot in &slow {
             assert!(matches!(failure(slot), Failure::TimedOut { .. }));
         }
@@ -147,7 +160,7 @@ fn a_limit_that_is_not_reached_does_nothing() {
     both(|way| {
         let front = Plan::new(way).open();
         let terms = Terms { limit: Some(Duration::from_secs(3600)), ..Terms::default() };
-        let slots: Vec<_> = (0..500).map(|_| front.submit_on(Job::Echo, b"on", terms)).collect();
+        let slots: Vec<_> = (0..500).map(|_| call(&front, Job::Echo, b"on", terms)).collect();
         slots.iter().for_each(|slot| assert_eq!(answer(slot), b"on"));
         assert_eq!(front.started(), 1);
         front.close();
@@ -159,7 +172,7 @@ fn a_timeout_is_retried_if_somebody_wants_that() {
     both(|way| {
         let front = Plan::new(way).open();
         let terms = Terms { limit: Some(LIMIT), retries: 1, retry_timeouts: true };
-        let slot = front.submit_on(Job::Hold, b"", terms);
+        let slot = call(&front, Job::Hold, b"", terms);
         assert!(matches!(failure(&slot), Failure::TimedOut { .. }));
         let next = front.submit(Job::Echo, b"");
         assert_eq!(answer(&next), b"");
@@ -224,7 +237,7 @@ fn stopping_and_ending_race_and_nobody_else_is_hit() {
     both(|way| {
         let front = Plan::new(way).workers(2).open();
         let (mut stopped, mut done) = (0, 0);
-        for round in 0..500_usize {
+        for round in 0..1_000_usize {
             let target = front.submit(Job::Echo, b"target");
             let others: Vec<_> = (0..3).map(|_| front.submit(Job::Echo, b"other")).collect();
             // Earlier or later, so that it hits all moments.
@@ -241,7 +254,7 @@ fn stopping_and_ending_race_and_nobody_else_is_hit() {
             }
             others.iter().for_each(|slot| assert_eq!(answer(slot), b"other", "round {round}"));
         }
-        assert_eq!(stopped + done, 500);
+        assert_eq!(stopped + done, 1_000);
         assert_eq!(front.pool().broken(), None);
         front.close();
     });

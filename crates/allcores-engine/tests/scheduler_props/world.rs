@@ -238,7 +238,7 @@ impl World {
     pub(crate) fn submit(&mut self, function: Option<FnId>, count: u32, bytes: u64) {
         let id = BatchId(self.batches.len() as u64);
         let retries = (bytes % 5).saturating_sub(2) as u32;
-        let careful = self.config.on_worker_lost == OnLost::Replace || bytes % 2 == 0;
+        let careful = self.config.on_worker_lost == OnLost::Replace || bytes.is_multiple_of(2);
         let items = vec![Item::default(); count as usize];
         self.batches.push(Fate { careful, retries, items, ..Fate::default() });
         let batch = Batch {
@@ -248,7 +248,7 @@ impl World {
             bytes,
             instance: Instance::FIRST,
             retries,
-            retry_timeouts: bytes % 3 == 0,
+            retry_timeouts: bytes.is_multiple_of(3),
         };
         self.event(|scheduler, out| scheduler.on_submit(batch, out));
     }
