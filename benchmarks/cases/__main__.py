@@ -68,7 +68,6 @@ def _measure(cases: Sequence[str], engines: Sequence[str]) -> None:
 def run(scenario: Scenario, engine: str) -> dict[str, Any]:
     """What one scenario said of one engine."""
     mark = uuid4().hex
-    since = time.time()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         noise = Path(scratch, "noise")
         environment = os.environ | {
@@ -102,17 +101,7 @@ def run(scenario: Scenario, engine: str) -> dict[str, Any]:
         child.kill()
         left = processes.end_all(processes.MARK, mark)
         child.wait()
-    _forget_shared_memory(since)
     return {**said, "seconds": round(seconds, 1), "killed_afterwards": left}
-
-
-def _forget_shared_memory(since: float) -> None:
-    """Semaphores that processes of a killed loky have left behind."""
-    for path in Path("/dev/shm").glob("sem.loky-*"):
-        with suppress(OSError, ValueError):
-            pid = int(path.name.split("-")[1])
-            if path.stat().st_mtime >= since and not processes.is_alive(pid):
-                path.unlink()
 
 
 def _options() -> argparse.Namespace:
