@@ -132,7 +132,7 @@ def all_end_when_killed(body: str, sayings: int) -> None:
 
 @pytest.mark.parametrize("start_method", START_METHODS)
 @pytest.mark.parametrize("task", ["spin", "sleep_in_c", "hold_a_lock_of_c"])
-def test_busy_workers_end_when_their_parent_is_killed(
+def test_c69_busy_workers_end_when_their_parent_is_killed(
     implementation: Implementation, start_method: str, task: str
 ) -> None:
     body = f"""
@@ -143,7 +143,7 @@ def test_busy_workers_end_when_their_parent_is_killed(
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
-def test_idle_workers_end_when_their_parent_is_killed(
+def test_c69_idle_workers_end_when_their_parent_is_killed(
     implementation: Implementation, start_method: str
 ) -> None:
     body = f"""
@@ -154,7 +154,7 @@ def test_idle_workers_end_when_their_parent_is_killed(
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
-def test_workers_of_a_thread_that_has_gone_outlive_it_and_end_when_their_parent_is_killed(
+def test_c70_workers_of_a_thread_that_has_gone_outlive_it_and_end_when_their_parent_is_killed(
     implementation: Implementation, start_method: str
 ) -> None:
     body = f"""

@@ -29,7 +29,7 @@ impl Streak {
 
     /// A worker has finished or claimed a batch.
     pub(super) fn fruitful(&mut self) {
-        self.barren = 0;
+        *self = Self::default();
     }
 
     fn is_hopeless(self) -> bool {
