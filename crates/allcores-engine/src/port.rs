@@ -104,7 +104,7 @@ impl Port {
         }
     }
 
-    /// Where to sleep until there may be something to do. Call [`Port::awake`] afterwards.
+    /// Where to sleep until there may be something to do. If that slept, call [`Port::awake`].
     pub fn bed(&self) -> Bed {
         self.end.bed()
     }
@@ -121,9 +121,9 @@ impl Port {
     /// Sleeps until there may be something to do, or a signal has arrived.
     pub fn wait(&mut self) -> Result<(), EngineError> {
         match self.bed().sleep() {
-            Ok(()) => self.awake(),
-            Err(EngineError::Closed) => Ok(()),
-            error => error,
+            Ok(true) => self.awake(),
+            Ok(false) | Err(EngineError::Closed) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -83,8 +83,8 @@ impl Port {
             };
             // Other threads may have something to say meanwhile.
             drop(end);
-            let slept = py.detach(|| bed.sleep().and_then(|()| lock(port).awake()));
-            slept.map_err(|error| engine_error(&error))?;
+            let woken = py.detach(|| if bed.sleep()? { lock(port).awake() } else { Ok(()) });
+            woken.map_err(|error| engine_error(&error))?;
             py.check_signals()?;
         }
     }

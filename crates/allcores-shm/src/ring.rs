@@ -172,9 +172,14 @@ impl Consumer {
         self.head == self.tail_seen && self.look() == self.head
     }
 
-    /// How many messages were taken, and what shows whether there are more, even to another thread.
-    pub fn glimpse(&self) -> (u64, Glimpse) {
-        (self.head, Glimpse { words: self.words.clone() })
+    /// How many messages were taken.
+    pub fn taken(&self) -> u64 {
+        self.head
+    }
+
+    /// What shows whether there are more, even to another thread.
+    pub fn glimpse(&self) -> Glimpse {
+        Glimpse { words: self.words.clone() }
     }
 
     fn look(&self) -> u64 {

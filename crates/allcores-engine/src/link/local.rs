@@ -191,13 +191,13 @@ impl Receiver for LocalReceiver {
 }
 
 impl Sleeper for Pair {
-    fn sleep(&self, _: u64) -> Result<(), EngineError> {
+    fn sleep(&self, _: u64) -> Result<bool, EngineError> {
         let inner = self.lock();
         if inner.told.is_empty() && !inner.parent_gone {
             let woken = self.told.wait(inner);
             drop(woken.expect("nothing panics while it holds a local link"));
         }
-        Ok(())
+        Ok(true)
     }
 }
 

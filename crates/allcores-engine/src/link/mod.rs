@@ -254,7 +254,8 @@ pub trait WorkerEnd: Send {
 /// Sleeps in a worker's stead.
 pub trait Sleeper: Send + Sync {
     /// Sleeps until the worker may have been told more than so many things, or a signal has come.
-    fn sleep(&self, taken: u64) -> Result<(), EngineError>;
+    /// False: it did not even close its eyes, there is work.
+    fn sleep(&self, taken: u64) -> Result<bool, EngineError>;
 }
 
 /// A sleeper, and what it has to know.
@@ -265,8 +266,8 @@ pub struct Bed {
 }
 
 impl Bed {
-    /// Sleeps until there may be something to do, or a signal has arrived.
-    pub fn sleep(&self) -> Result<(), EngineError> {
+    /// Sleeps until there may be something to do, or a signal has arrived; whether it slept.
+    pub fn sleep(&self) -> Result<bool, EngineError> {
         self.sleeper.sleep(self.taken)
     }
 }

@@ -294,8 +294,8 @@ impl Outlet {
 }
 
 impl Sleeper for Outlet {
-    fn sleep(&self, _: u64) -> Result<(), EngineError> {
-        self.wait_for(PollFlags::IN)
+    fn sleep(&self, _: u64) -> Result<bool, EngineError> {
+        self.wait_for(PollFlags::IN).map(|()| true)
     }
 }
 

@@ -53,7 +53,7 @@ impl Worker {
         let layout = LinkLayout::open(expect_segment(&socket, LINK_SEGMENT)?)?;
         let pool = PoolLayout::open(expect_segment(&socket, POOL_SEGMENT)?)?;
         let (tasks, bell) = (Consumer::new(layout.task_ring)?, Bell::new(layout.worker_flag)?);
-        let (_, glimpse) = tasks.glimpse();
+        let glimpse = tasks.glimpse();
         Ok(Worker {
             mouth: Mouth::new(Producer::new(layout.result_ring)?, Arc::clone(&socket)),
             ear: Ear::new(tasks, Arc::clone(&socket)),
@@ -120,16 +120,16 @@ impl Cot {
 }
 
 impl Sleeper for Cot {
-    fn sleep(&self, taken: u64) -> Result<(), EngineError> {
+    fn sleep(&self, taken: u64) -> Result<bool, EngineError> {
         if self.linger(taken) {
-            return Ok(());
+            return Ok(false);
         }
         self.bell.about_to_sleep();
         if !self.tasks.has_more(taken) {
             self.socket.wait(None)?;
         }
         self.bell.awake();
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -190,8 +190,8 @@ impl WorkerEnd for Worker {
     }
 
     fn bed(&self) -> Bed {
-        let (taken, _) = self.ear.ring.glimpse();
-        Bed { sleeper: Arc::clone(&self.cot) as Arc<dyn Sleeper>, taken }
+        let sleeper = Arc::clone(&self.cot) as Arc<dyn Sleeper>;
+        Bed { sleeper, taken: self.ear.ring.taken() }
     }
 
     fn awake(&mut self) -> Result<(), EngineError> {
