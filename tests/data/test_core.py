@@ -101,7 +101,7 @@ def test_only_the_item_that_ran_fails_with_its_worker(front_of: Callable[..., Fr
 
 def test_single_item_that_fails_is_a_plain_failure(front_of: Callable[..., Front]) -> None:
     front = front_of()
-    tag, (kind, worker, _) = front.outcome(front.submit("exit"))
+    tag, (kind, worker, *_) = front.outcome(front.submit("exit"))
     assert (tag, kind, worker) == (FAILED, "worker lost", 0)
 
 
@@ -135,7 +135,7 @@ def test_ended_pool_fails_what_it_had(front_of: Callable[..., Front]) -> None:
     front = front_of()
     slot = front.submit("hang")
     front.pool.end()
-    tag, (kind, worker, _) = front.outcome(slot)
+    tag, (kind, worker, *_) = front.outcome(slot)
     assert (tag, kind, worker) == (FAILED, "ended", -1)
     broken = front.pool.broken()
     assert broken is not None

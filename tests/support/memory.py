@@ -20,7 +20,6 @@ class _Mallinfo(ctypes.Structure):
 
 
 _libc = ctypes.CDLL(None)
-can_count_allocated = hasattr(_libc, "mallinfo2")
 
 
 def allocated() -> int:

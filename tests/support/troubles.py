@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import subprocess
-import time
 from typing import Any, NoReturn
 
 from support import crashes, tasks
@@ -54,7 +54,7 @@ def spin(place: Place | None = None) -> NoReturn:
 
 def sleep(place: Place) -> None:
     place.arrive()
-    time.sleep(1000)
+    select.select([], [], [], 1000)
 
 
 def refuse_to_end(place: Place) -> NoReturn:
@@ -66,7 +66,7 @@ def refuse_to_end(place: Place) -> NoReturn:
     place.arrive()
     while True:
         try:
-            time.sleep(1000)
+            select.select([], [], [], 1000)
         except BaseException:
             continue
 
@@ -91,7 +91,7 @@ def start_process_and_sleep(place: Place, kind: str) -> None:
     else:
         child = subprocess.Popen(["sleep", "1000"], start_new_session=kind == "session leader")
         place.arrive(child.pid)
-    time.sleep(1000)
+    select.select([], [], [], 1000)
 
 
 def open_a_pool_and_spin(place: Place, module: str) -> None:

@@ -24,7 +24,6 @@ import io
 import marshal
 import pickle
 import sys
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CellType, CodeType, FunctionType
@@ -64,16 +63,20 @@ class SharedMain:
         if self._values is None:
             return True
         reference = self._values.get(name)
-        if reference is None or (value is None and type(reference) is weakref.ref):
-            return False  # a reference to what is gone reads as None, too
-        return reference() is value
+        return reference is not None and reference() is value
+
+
+_GONE = object()
 
 
 def _reference(value: Any) -> Callable[[], Any]:
+    from weakref import ref
+
     try:
-        return weakref.ref(value)
+        weak = ref(value)
     except TypeError:
         return lambda: value
+    return lambda: _GONE if (found := weak()) is None else found
 
 
 class _Received:
