@@ -101,15 +101,7 @@ def run(scenario: Scenario, engine: str) -> dict[str, Any]:
         child.kill()
         left = processes.end_all(processes.MARK, mark)
         child.wait()
-    _forget_shared_memory(child.pid)
     return {**said, "seconds": round(seconds, 1), "killed_afterwards": left}
-
-
-def _forget_shared_memory(pid: int) -> None:
-    """Semaphores that a killed loky leaves behind."""
-    for path in Path("/dev/shm").glob(f"sem.loky-{pid}-*"):
-        with suppress(OSError):
-            path.unlink()
 
 
 def _options() -> argparse.Namespace:

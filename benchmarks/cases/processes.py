@@ -68,8 +68,7 @@ def children() -> list[int]:
 def is_helper(pid: int) -> bool:
     """A resource tracker or a fork server, no worker."""
     with suppress(OSError):
-        line = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return b"resource_tracker" in line or b"forkserver" in line
+        return _is_tracker(pid) or b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return True
 
 
@@ -93,15 +92,22 @@ def until(condition: Callable[[], object], seconds: float, step: float = 0.005) 
 
 
 def end_all(variable: str, word: str) -> int:
-    """Kills whatever carries the word, until nothing does; how many there were."""
+    """Kills whatever carries the word, until nothing does; how many there were. Resource trackers
+    get a second to remove what the killed have left behind, and then leave by themselves.
+    """
     killed: set[int] = set()
-    for _ in range(50):
-        left = marked(variable, word)
-        if not left:
-            break
-        killed.update(left)
+    patience = time.monotonic() + 1
+    while left := marked(variable, word):
         for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            if not _is_tracker(pid) or time.monotonic() > patience:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
         time.sleep(0.02)
     return len(killed)
+
+
+def _is_tracker(pid: int) -> bool:
+    with suppress(OSError):
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False

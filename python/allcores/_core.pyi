@@ -145,9 +145,11 @@ class Slot:
     def take(self) -> tuple[int, Any] | None:
         """The outcome, once; None before the end and when it has been taken.
 
-        `(tag, bytes)`, `(FAILED, (kind, worker, words))`, `(CANCELLED, None)` or, for a careful
-        batch that was run piece by piece, `(PARTS, [(start, tag, bytes or failure), …])` by
-        ascending start: with the tag `FAILED` the one item at `start` failed.
+        `(tag, bytes)`, `(FAILED, (kind, worker, words, payload, limit))`, `(CANCELLED, None)` or,
+        for a careful batch that was run piece by piece, `(PARTS, [(start, tag, bytes or (kind,
+        worker, words)), …])` by ascending start: with the tag `FAILED` the one item at `start`
+        failed. The payload and the seconds allowed of a batch that a worker ended over are there if
+        they are known, else None.
         """
 
     def cancel(self) -> bool:

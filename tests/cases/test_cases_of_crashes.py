@@ -97,6 +97,33 @@ def test_c03_pool_that_lost_a_worker_goes_on_in_full_strength(
         assert victim not in new_crew
 
 
+@REPLACES
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_c03_worker_that_is_killed_while_it_starts_is_replaced(
+    implementation: Implementation, start_method: str, meeting: Meeting
+) -> None:
+    """The only worker is killed in its initializer, twice; the next ones come through."""
+    options = {"initializer": meet, "initargs": (meeting.place,), "on_worker_death": "replace"}
+    with implementation.pool(start_method, 1, **options) as pool:
+        futures = [pool.submit(tasks.add_one, number) for number in range(10)]
+        for _ in range(2):
+            tasks.kill(meeting.await_arrivals(1)[0].pid)
+        meeting.open()
+        assert [future.result(timeout=50) for future in futures] == list(range(1, 11))
+
+
+@REPLACES
+@pytest.mark.parametrize("end", ["dies", "leaves"])
+def test_c03_pool_whose_workers_never_come_to_work_breaks(
+    implementation: Implementation, link: str, end: str
+) -> None:
+    """Every initializer ends its worker: that is not tried for ever."""
+    options = {"initializer": tasks.ends, "initargs": (end,), "on_worker_death": "replace"}
+    with implementation.pool(**options) as pool:
+        error = pool.submit(tasks.add_one, 1).exception(timeout=50)
+    assert isinstance(error, BrokenProcessPool)
+
+
 @LAST_WORDS
 @CHUNK_SIZES
 def test_c04_error_of_a_crash_in_a_map_says_what_and_where(
@@ -190,26 +217,29 @@ def test_c06_what_a_killed_worker_had_not_read_runs_in_a_new_one(
 
 
 @REPLACES
-@pytest.mark.parametrize("victims", ["those at work", "those that start, too"])
 def test_c07_every_future_ends_whenever_workers_are_killed(
-    implementation: Implementation, link: str, rng: Any, meeting: Meeting, victims: str
+    implementation: Implementation, link: str, rng: Any, meeting: Meeting
 ) -> None:
     """A hundred kills in the midst of full load, each of which costs a task at most."""
-    kills = 0
+    kills, spare_novices = 0, False
     with implementation.pool(max_workers=2, on_worker_death="replace") as pool:
-        futures, known = [], set()
+        futures, veterans = [], set()
         for _ in range(100):
             kill_at = rng.randrange(40)
             for number in range(40):
                 load = bytes([number]) * rng.choice([1, 1000, 100_000])
                 futures.append((load, pool.submit(troubles.sign, load)))
-                there = set(pool._processes)
-                if victims == "those at work":
-                    there &= known
+                # Workers that start may be killed, too, but not one after the other: a pool none of
+                # whose workers comes to work gives up.
+                there = sorted(
+                    pool._processes.keys() & veterans if spare_novices else pool._processes
+                )
                 if number == kill_at and there:
-                    processes.kill([rng.choice(sorted(there))])
+                    victim = rng.choice(there)
+                    processes.kill([victim])
                     kills += 1
-            known |= {future.result()[0] for _, future in futures[-200:] if has_result(future)}
+                    spare_novices = victim not in veterans
+            veterans |= {future.result()[0] for _, future in futures[-200:] if has_result(future)}
         errors = [future.exception(timeout=50) for _, future in futures]
         for (load, future), error in zip(futures, errors, strict=True):
             assert isinstance(error, implementation.module.WorkerDied) or future.result()[1] == load

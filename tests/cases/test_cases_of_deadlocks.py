@@ -258,9 +258,9 @@ def test_c25_task_behind_one_that_is_cancelled_as_it_starts_or_ends_has_its_resu
 def test_c25_task_behind_one_that_is_stopped_has_its_result(
     implementation: Implementation, link: str, meeting: Meeting
 ) -> None:
-    """Fifty times: an endless task runs, another is sent behind it, and the first is stopped."""
+    """Thirty times: an endless task runs, another is sent behind it, and the first is stopped."""
     with implementation.pool(max_workers=1) as pool:
-        for number in range(50):
+        for number in range(30):
             first = pool.submit(troubles.spin, meeting.place)
             second = pool.submit(tasks.add_one, number)
             meeting.await_arrivals(1)

@@ -201,10 +201,20 @@ def test_c34_task_has_a_time_limit_of_its_own(
         assert isinstance(error, TimeoutError)
         assert not isinstance(error, BrokenProcessPool)
         assert error.function == troubles.STUCK[stuck].__name__
-        assert error.limit == 0.1
         assert error.pid == meeting.await_arrivals(1)[0].pid
         assert futures[1].result(timeout=50) == 1
         assert [each.result(timeout=50) for each in others] == [*range(1, 11), *range(1, 11)]
+
+
+@STOPS
+def test_c34_error_says_the_limit(implementation: Implementation, link: str) -> None:
+    """As a number of seconds, and in its text; for a call and for an item."""
+    with implementation.pool() as pool:
+        view = pool.options(timeout=0.125)
+        errors = [view.submit(troubles.spin).exception(timeout=50)]
+        errors += view.map(troubles.spin_at_5, [5], return_exceptions=True)
+    assert [error.limit for error in errors] == [0.125, 0.125]
+    assert all("0.125" in str(error) for error in errors)
 
 
 @STOPS

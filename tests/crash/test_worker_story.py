@@ -56,7 +56,7 @@ def test_death_tells_exit_code_signal_pid_and_function(
         error = fate_of(pool, function)
         assert (error.pid, error.exitcode, error.signal) == (pid, exitcode, name)
         assert error.function == function.__name__
-        assert (error.index, error.argument) == (None, None)
+        assert (error.index, error.argument) == (None, "()")
         assert str(error).startswith("A process in the process pool was terminated abruptly")
         assert f"worker `{pid}`" in str(error)
         assert hint in str(error).partition("\nhint: ")[2]
@@ -259,7 +259,7 @@ TASK = death.Task("f", 3, "'a'")
 
 def test_words_of_a_lost_item(implementation: Implementation) -> None:
     killed = Obituary(12, -9, 1_500_000_000)
-    error = death.broken("worker lost", "", killed, TASK)
+    error = death.broken("worker lost", "", killed, TASK, alone=True)
     assert isinstance(error, WorkerDied)
     assert str(error).splitlines() == [
         "A process in the process pool was terminated abruptly while the future was running or "
@@ -267,6 +267,12 @@ def test_words_of_a_lost_item(implementation: Implementation) -> None:
         "hint: probably the out-of-memory killer; see `dmesg`; the worker's memory had reached "
         "1.5 GB",
     ]
+
+
+def test_words_of_what_fails_with_its_pool(implementation: Implementation) -> None:
+    error = death.broken("worker lost", "", Obituary(12, 1), TASK)
+    assert isinstance(error, WorkerDied)
+    assert "worker `12` exited with code `1`; `f(index 3, 'a')` has no result" in str(error)
 
 
 def test_words_of_a_chunk_that_was_never_unpickled(implementation: Implementation) -> None:

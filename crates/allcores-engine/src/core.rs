@@ -9,6 +9,7 @@ mod careful;
 use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use allcores_shm::ShmError;
 
@@ -22,10 +23,14 @@ use crate::link::{Answer, LinkKind, ParentEnd, Receiver, Sender, Task, Wake};
 use crate::notices::Notice;
 use crate::payload::Payload;
 use crate::scheduler::{Action, BrokenReason, CancelStep, Config, FailReason, OnLost, Scheduler};
-use crate::slot::{Outcome, Slot};
+use crate::slot::{Asked, Outcome, Slot};
+use crate::table::BatchTable;
 
 /// Of so many lost workers it is kept how much memory they have had.
 const MOST_PEAKS: usize = 1_000;
+
+/// A payload up to this size stays with the news that a worker ended over it, to be described.
+const MOST_KEPT: usize = 256 * 1024;
 
 /// What is left to do once the lock is free.
 #[derive(Default)]
@@ -84,7 +89,7 @@ pub struct Submission {
 
 pub(crate) struct Core {
     pub(crate) scheduler: Scheduler,
-    entries: IdMap<BatchId, Entry>,
+    entries: BatchTable<Entry>,
     functions: IdMap<FnId, Function>,
     links: IdMap<WorkerId, WorkerLink>,
     /// Listening halves the collector has not taken over yet.
@@ -111,7 +116,7 @@ impl Core {
     pub(crate) fn new(config: Config) -> Core {
         Core {
             scheduler: Scheduler::new(config),
-            entries: IdMap::default(),
+            entries: BatchTable::default(),
             functions: IdMap::default(),
             links: IdMap::default(),
             newcomers: Vec::new(),
@@ -228,7 +233,7 @@ impl Core {
     }
 
     pub(crate) fn is_running(&self, batch: BatchId) -> bool {
-        self.entries.contains_key(&batch)
+        self.entries.contains(batch)
             && self.links.values().any(|link| link.sender.has_started(batch))
     }
 
@@ -395,7 +400,7 @@ impl Core {
                 }
                 Action::Fail { batch, why } => {
                     let failure = self.failure(why);
-                    self.end(batch, Outcome::Failed(failure), fx);
+                    self.end(batch, Outcome::Failed(failure, None), fx);
                 }
                 Action::FailItems { batch, items, why } => {
                     let failure = self.failure(why);
@@ -423,7 +428,7 @@ impl Core {
         items: Items,
         fx: &mut Effects,
     ) {
-        let (Some(link), Some(entry)) = (self.links.get_mut(&worker), self.entries.get_mut(&batch))
+        let (Some(link), Some(entry)) = (self.links.get_mut(&worker), self.entries.get_mut(batch))
         else {
             return;
         };
@@ -451,13 +456,13 @@ impl Core {
             Err(error) => {
                 let reason = error.to_string().into();
                 self.scheduler.on_not_sent(worker, batch, instance, &mut self.actions);
-                self.end(batch, Outcome::Failed(Failure::NotSent { batch, reason }), fx);
+                self.end(batch, Outcome::Failed(Failure::NotSent { batch, reason }, None), fx);
             }
         }
     }
 
     fn end(&mut self, batch: BatchId, outcome: Outcome, fx: &mut Effects) {
-        let Some(entry) = self.entries.remove(&batch) else { return };
+        let Some(entry) = self.entries.remove(batch) else { return };
         if let Some(care) = &entry.care {
             self.limits.end(care.limit_ns);
         }
@@ -469,6 +474,15 @@ impl Core {
                 self.drop_if_unused(id);
             }
         }
+        let outcome = match outcome {
+            Outcome::Failed(failure, None) if failure.is_about_its_worker() => {
+                let limit = entry.care.and_then(|care| care.limit_ns).map(Duration::from_nanos);
+                let payload = Some(entry.payload);
+                let payload = payload.filter(|payload| payload.bytes().len() <= MOST_KEPT);
+                Outcome::Failed(failure, Some(Box::new(Asked { payload, limit })))
+            }
+            other => other,
+        };
         fx.done.push((entry.slot, outcome));
     }
 

@@ -43,6 +43,13 @@ pub enum SubmitError {
     Broken(Failure),
 }
 
+impl Failure {
+    /// Whether the batch's own worker ended over it.
+    pub(crate) fn is_about_its_worker(&self) -> bool {
+        matches!(self, Self::WorkerLost { .. } | Self::LostUnread { .. } | Self::TimedOut { .. })
+    }
+}
+
 /// Why a batch has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {

@@ -50,6 +50,7 @@ pub mod slot;
 #[cfg(not(loom))]
 pub mod supervisor;
 #[cfg(not(loom))]
+mod table;
 pub mod waker;
 #[cfg(not(loom))]
 mod walk;

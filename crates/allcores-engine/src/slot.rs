@@ -18,7 +18,7 @@ use allcores_shm::primitive::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering};
 use crate::clock;
 use crate::error::Failure;
 use crate::ids::BatchId;
-use crate::payload::Body;
+use crate::payload::{Body, Payload};
 
 /// How a batch ended.
 #[derive(Debug)]
@@ -32,10 +32,19 @@ pub enum Outcome {
     },
     /// It came piece by piece, by ascending position: answers, and what failed.
     Parts(Vec<Part>),
-    /// There will be no answer.
-    Failed(Failure),
+    /// There will be no answer. If its worker ended over it, what was asked of that worker.
+    Failed(Failure, Option<Box<Asked>>),
     /// It was cancelled before it started.
     Cancelled,
+}
+
+/// A batch that a worker ended over.
+#[derive(Debug)]
+pub struct Asked {
+    /// Its bytes, unless they were large.
+    pub payload: Option<Payload>,
+    /// How long it might have run.
+    pub limit: Option<Duration>,
 }
 
 /// A piece of an outcome.
@@ -72,7 +81,8 @@ pub enum Stage {
 
 #[derive(Debug, Default)]
 struct Inner {
-    outcome: Option<Outcome>,
+    /// Boxed, so that a pending slot is small.
+    outcome: Option<Box<Outcome>>,
     waiters: u32,
     watched: bool,
 }
@@ -121,7 +131,7 @@ impl Slot {
         if self.done.load(Ordering::Relaxed) {
             return false;
         }
-        inner.outcome = Some(outcome);
+        inner.outcome = Some(Box::new(outcome));
         // SYNC: slot-done. What led to the outcome becomes visible to who sees it done.
         self.done.store(true, Ordering::Release);
         if inner.waiters > 0 {
@@ -154,7 +164,7 @@ impl Slot {
 
     /// Takes the outcome out: `Some` once after completion, `None` before and later.
     pub fn take(&self) -> Option<Outcome> {
-        self.lock().outcome.take()
+        self.lock().outcome.take().map(|outcome| *outcome)
     }
 
     /// Asks to be told of the completion; says whether it has already happened.

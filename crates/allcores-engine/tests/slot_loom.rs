@@ -144,7 +144,7 @@ fn a_listener_that_sleeps_gets_every_notice_once() {
             match notice {
                 Notice::Finished => break,
                 Notice::WorkersWanted => wanted += 1,
-                Notice::WorkerGone(_) | Notice::Completed(_) => {}
+                Notice::WorkerGone(_) | Notice::Completed(_) | Notice::Said(..) => {}
             }
         }
         assert_eq!(wanted, 1);

@@ -101,16 +101,22 @@ impl Slot {
         wait_in_slices(py, timeout, |slice| pool.wait(slot, Some(slice)))
     }
 
-    /// The outcome, once: `(tag, bytes)`, `(FAILED, (kind, worker, words))`, `(CANCELLED, None)` or
-    /// `(PARTS, [(start, tag, bytes or failure), …])`; `None` before the end and when it has been
-    /// taken.
+    /// The outcome, once: `(tag, bytes)`, `(FAILED, (kind, worker, words, payload, limit))`,
+    /// `(CANCELLED, None)` or `(PARTS, [(start, tag, bytes or (kind, worker, words)), …])`; `None`
+    /// before the end and when it has been taken. The payload and the seconds allowed of a batch
+    /// that a worker ended over are there if they are known.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<(i64, Bound<'py, PyAny>)>> {
         let (slot, _) = self.inner.get()?;
         let Some(outcome) = slot.take() else { return Ok(None) };
         Ok(Some(match outcome {
             Outcome::Answer { tag, body } => (i64::from(tag), to_bytes(py, &body)?.into_any()),
-            Outcome::Failed(failure) => {
-                (FAILED, errors::failure(&failure).into_pyobject(py)?.into_any())
+            Outcome::Failed(failure, asked) => {
+                let (kind, worker, words) = errors::failure(&failure);
+                let payload = asked.as_ref().and_then(|asked| asked.payload.as_ref());
+                let payload = payload.map(|payload| PyBytes::new(py, payload.bytes()));
+                let limit = asked.as_ref().and_then(|asked| asked.limit);
+                let limit = limit.map(|limit| limit.as_secs_f64());
+                (FAILED, (kind, worker, words, payload, limit).into_pyobject(py)?.into_any())
             }
             Outcome::Parts(parts) => {
                 let parts: PyResult<Vec<_>> =

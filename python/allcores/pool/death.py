@@ -41,17 +41,20 @@ class Task:
 
 
 def broken(
-    kind: str, words: str, obituary: Obituary | None, task: Task = Task()
+    kind: str, words: str, obituary: Obituary | None, task: Task = Task(), *, alone: bool = False
 ) -> BrokenProcessPool:
     """The exception for a failure of the engine. `kind` is the engine's, `words` are too, or what a
-    worker said that could not start.
+    worker said that could not start. `alone`: nothing but what the worker ran fails with it.
     """
     if kind == "worker lost":
-        return _worker_died(task, obituary, f"it ran `{task}`" if task.function else "")
+        doing = "" if task.function is None else f" while it ran `{task}`"
+        if not alone:
+            # It may have waited, and failed with the pool.
+            doing = "" if task.function is None else f"; `{task}` has no result"
+        return _worker_died(task, obituary, doing)
     if kind == "worker lost unread":
-        return _worker_died(
-            task, obituary, f"it was unpickling the arguments of `{task.function or 'a task'}`"
-        )
+        what = task.function or "a task"
+        return _worker_died(task, obituary, f" while it was unpickling the arguments of `{what}`")
     if kind == "ended":
         return BrokenProcessPool(
             "the pool was ended while the task was running or pending\nhint: make a new executor"
@@ -95,8 +98,7 @@ def size_text(size: int) -> str:
 
 
 def _worker_died(task: Task, obituary: Obituary | None, doing: str) -> WorkerDied:
-    while_ = f" while {doing}" if doing else ""
-    lines = [f"{_ABRUPT} {_fate(obituary)}{while_}", f"hint: {_hint(obituary)}"]
+    lines = [f"{_ABRUPT} {_fate(obituary)}{doing}", f"hint: {_hint(obituary)}"]
     if obituary is not None and obituary.stack is not None:
         lines.append(f"the last Python stack of the worker:\n{obituary.stack}")
     error = WorkerDied(

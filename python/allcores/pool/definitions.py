@@ -24,6 +24,7 @@ import io
 import marshal
 import pickle
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CellType, CodeType, FunctionType
@@ -43,19 +44,36 @@ Table = tuple[Entry, ...]
 
 
 class SharedMain:
-    """What workers that are forks of this process have of its `__main__`."""
+    """What workers that are forks of this process have of its `__main__`.
+
+    It keeps alive nothing that can be referred to weakly: what the script drops is gone. Lists,
+    dictionaries and the like can't; of a former one it must be certain that it is not today's.
+    """
 
     def __init__(self) -> None:
-        self._values: dict[str, Any] | None = None
+        self._values: dict[str, Callable[[], Any]] | None = None
 
     def freeze(self) -> None:
         """To be called before the first fork: what is there now, all workers will have."""
         if self._values is None:
-            self._values = dict(sys.modules["__main__"].__dict__)
+            values = dict(sys.modules["__main__"].__dict__)
+            self._values = {name: _reference(value) for name, value in values.items()}
 
     def has(self, name: str, value: object) -> bool:
         """Before the first fork that is everything."""
-        return self._values is None or (name in self._values and self._values[name] is value)
+        if self._values is None:
+            return True
+        reference = self._values.get(name)
+        if reference is None or (value is None and type(reference) is weakref.ref):
+            return False  # a reference to what is gone reads as None, too
+        return reference() is value
+
+
+def _reference(value: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value
 
 
 class _Received:

@@ -381,7 +381,8 @@ class Feed:
     def _error_at(self, chunk: Chunk, position: int, raw: Raw) -> BaseException:
         text = codec.argument_text(chunk.items[position])
         index = chunk.first + position
-        return self.runtime.error_of(raw, call=self.name, index=index, argument=text)
+        limit = None if self._terms is None else self._terms.limit
+        return self.runtime.error_of(raw, call=self.name, index=index, argument=text, limit=limit)
 
     def _unreadable(self, error: Exception, chunk: Chunk, position: int) -> BaseException:
         from ..errors import transport_error

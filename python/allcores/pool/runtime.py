@@ -27,7 +27,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._core import CANCELLED, FAILED, Pool, mark_forked
-from . import blackbox, codec, context, death, leash, tags, worker
+from . import blackbox, codec, context, death, leash, preview, tags, worker
 from .forks import generation, owned_fds
 from .functions import FunctionCache
 from .obituary import Life
@@ -67,6 +67,7 @@ class Runtime:
         self.launcher = launcher
         self.stream = stream
         self.max_memory = max_memory
+        self.replaces = replace_lost
         self.pool = Pool(
             max_workers,
             max_tasks_per_worker=max_tasks,
@@ -170,14 +171,19 @@ class Runtime:
         if tag == tags.UNDECODED:
             return death.undecoded(codec.load_exception(payload), call, index)
         if tag == FAILED:
-            kind, number, words = payload
+            kind, number, words, *asked = payload
+            if asked:
+                # The pickled arguments and the seconds allowed, of a call that a worker ended over.
+                limit = asked[1] if limit is None else limit
+                if argument is None and asked[0] is not None:
+                    argument = preview.of_call(asked[0])
             task, life = death.Task(call, index, argument), self._lives.get(number)
             if kind == "timed out":
                 return death.timed_out(task, limit, None if life is None else life.pid)
             if kind == "start failed":
                 words = (self.pool.start_failure() or b"").decode("utf-8", "replace")
             obituary = None if life is None or kind == "ended" else life.obituary()
-            return death.broken(kind, words, obituary, task)
+            return death.broken(kind, words, obituary, task, alone=self.replaces)
         return death.BrokenProcessPool(f"a worker sent an answer of unknown kind `{tag}`")
 
     def broken_error(self) -> BaseException:

@@ -25,7 +25,7 @@ pub(crate) struct Suspect {
 
 impl Core {
     pub(super) fn care(&mut self, batch: BatchId) -> Option<&mut Care> {
-        self.entries.get_mut(&batch)?.care.as_deref_mut()
+        self.entries.get_mut(batch)?.care.as_deref_mut()
     }
 
     pub(super) fn on_verdict(
@@ -97,7 +97,7 @@ impl Core {
     }
 
     fn care_of(&self, batch: BatchId, instance: Instance) -> Option<&Care> {
-        let care = self.entries.get(&batch)?.care.as_deref();
+        let care = self.entries.get(batch)?.care.as_deref();
         care.filter(|care| care.instance() == instance)
     }
 
@@ -225,8 +225,8 @@ impl Core {
             return;
         }
         let failure = Failure::Engine(why.into());
-        let fail = |entry: Entry| (entry.slot, Outcome::Failed(failure.clone()));
-        fx.done.extend(self.entries.drain().map(|(_, entry)| fail(entry)));
+        let fail = |entry: Entry| (entry.slot, Outcome::Failed(failure.clone(), None));
+        fx.done.extend(std::mem::take(&mut self.entries).into_values().map(fail));
         for (worker, mut link) in self.links.drain() {
             link.sender.close();
             match link.pid {

@@ -9,6 +9,10 @@ use std::collections::VecDeque;
 use super::resume::Resume;
 use crate::batch::{Batch, Items};
 use crate::ids::{BatchId, IdMap, WorkerId};
+use crate::table::BatchTable;
+
+/// An empty queue keeps room for so many.
+const MOST_ROOM: usize = 4096;
 
 /// Where an unfinished batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub(super) struct Record {
 /// All unfinished batches.
 #[derive(Debug, Default)]
 pub(super) struct Records {
-    all: IdMap<BatchId, Record>,
+    all: BatchTable<Record>,
     queue: VecDeque<BatchId>,
     /// Ids in `queue` without a record.
     stale: usize,
@@ -42,11 +46,11 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn get(&self, batch: BatchId) -> Option<&Record> {
-        self.all.get(&batch)
+        self.all.get(batch)
     }
 
     pub(super) fn get_mut(&mut self, batch: BatchId) -> Option<&mut Record> {
-        self.all.get_mut(&batch)
+        self.all.get_mut(batch)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -65,7 +69,7 @@ impl Records {
 
     /// Batches that no worker holds, in order.
     pub(super) fn queue(&self) -> impl Iterator<Item = BatchId> {
-        self.queue.iter().copied().filter(|id| self.all.contains_key(id))
+        self.queue.iter().copied().filter(|id| self.all.contains(*id))
     }
 
     /// A new batch, at the back.
@@ -79,20 +83,27 @@ impl Records {
     /// The batch that is next to be sent, and what of it.
     pub(super) fn first(&mut self) -> Option<(&Batch, Items)> {
         while let Some(id) = self.queue.front().copied() {
-            if self.all.contains_key(&id) {
+            if self.all.contains(id) {
                 break;
             }
             self.queue.pop_front();
             self.stale -= 1;
         }
-        let batch = &self.all.get(self.queue.front()?)?.batch;
+        let batch = &self.all.get(*self.queue.front()?)?.batch;
         Some((batch, self.items(batch)))
     }
 
     /// The batch that [`Records::first`] named is with this worker now.
     pub(super) fn sent(&mut self, worker: WorkerId) {
-        if let Some(record) = self.queue.pop_front().and_then(|id| self.all.get_mut(&id)) {
+        if let Some(record) = self.queue.pop_front().and_then(|id| self.all.get_mut(id)) {
             record.place = Place::Sent(worker);
+        }
+        self.give_room_back();
+    }
+
+    fn give_room_back(&mut self) {
+        if self.queue.is_empty() && self.queue.capacity() > MOST_ROOM {
+            self.queue.shrink_to(MOST_ROOM / 4);
         }
     }
 
@@ -121,7 +132,7 @@ impl Records {
 
     /// A sent batch comes back to the front, as its next instance.
     pub(super) fn requeue(&mut self, batch: BatchId) {
-        if let Some(record) = self.all.get_mut(&batch) {
+        if let Some(record) = self.all.get_mut(batch) {
             debug_assert_ne!(record.place, Place::Queued, "a queued batch can't come back");
             record.place = Place::Queued;
             record.batch.instance = record.batch.instance.next();
@@ -131,7 +142,7 @@ impl Records {
 
     /// The batch has ended.
     pub(super) fn remove(&mut self, batch: BatchId) -> Option<Record> {
-        let record = self.all.remove(&batch)?;
+        let record = self.all.remove(batch)?;
         if !self.resumes.is_empty() {
             self.resumes.remove(&batch);
         }
@@ -139,8 +150,9 @@ impl Records {
             self.stale += 1;
             if self.stale > 64 && self.stale > self.queue.len() / 2 {
                 let all = &self.all;
-                self.queue.retain(|id| all.contains_key(id));
+                self.queue.retain(|id| all.contains(*id));
                 self.stale = 0;
+                self.give_room_back();
             }
         }
         Some(record)
@@ -154,7 +166,7 @@ impl Records {
                 && resume.pieces().is_sorted_by(|a, b| a.stop < b.start)
         };
         self.resumes.iter().all(|(batch, resume)| {
-            self.all.get(batch).is_some_and(|record| record.batch.count == 0 || sound(resume))
+            self.all.get(*batch).is_some_and(|record| record.batch.count == 0 || sound(resume))
         })
     }
 

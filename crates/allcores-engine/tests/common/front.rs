@@ -247,7 +247,7 @@ pub(crate) fn answer(slot: &Slot) -> Vec<u8> {
 /// Why a batch failed.
 pub(crate) fn failure(slot: &Slot) -> Failure {
     match outcome(slot) {
-        Outcome::Failed(failure) => failure,
+        Outcome::Failed(failure, _) => failure,
         other => panic!("{} should fail, not {other:?}", slot.id()),
     }
 }

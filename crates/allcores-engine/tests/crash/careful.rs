@@ -309,6 +309,18 @@ fn the_most_memory_of_a_worker_is_known_even_when_it_is_lost() {
 }
 
 #[test]
+fn a_worker_that_hands_over_what_cannot_be_is_replaced() {
+    watched(|| {
+        let front = lasting(Way::Process(LinkKind::Shm)).first_runs("part").open();
+        let slot = walk(&front, b"...", Terms::default());
+        assert!(matches!(failure(&slot), Failure::LostUnread { .. }));
+        assert_eq!(answer(&front.submit(Job::Echo, b"sense")), b"sense");
+        assert_eq!(front.started(), 2);
+        front.close();
+    });
+}
+
+#[test]
 fn words_are_heard_by_who_takes_notices() {
     both(|way| {
         let front = Plan::new(way).open();

@@ -52,6 +52,7 @@ pub(crate) fn go(how: &str, kind: LinkKind, control: OwnedFd, mut gate: UnixStre
             raw.write_all(&[0x5a; 64]).expect("the socket takes it");
         }
         "reader" => false_reader(&socket, &link, &pool, &mut results),
+        "part" => false_part(&socket, &link, &pool, &mut results),
         _ => {
             // What is announced as a segment is none.
             socket.send_segment(0, gate.as_fd()).expect("the socket takes it");
@@ -98,6 +99,28 @@ fn false_reader(
             results.push(&answer.encode()).expect("room");
         }
     }
+}
+
+/// Takes a batch and hands over more items of it than there are.
+fn false_part(socket: &Socket, link: &LinkLayout, pool: &PoolLayout, results: &mut Producer) {
+    let collector = Bell::new(pool.collector_flag.clone()).expect("a flag");
+    if collector.must_ring() {
+        socket.wake().expect("the socket takes it");
+    }
+    let mut tasks = Consumer::new(link.task_ring.clone()).expect("a ring");
+    let words = loop {
+        match tasks.pop().expect("the parent is sane") {
+            Some(words) => break words,
+            None => std::thread::yield_now(),
+        }
+    };
+    let Ok(Message::Task { batch, instance, cell, generation, stop, .. }) = Message::decode(&words)
+    else {
+        panic!("a task is the first that comes");
+    };
+    assert!(ClaimCell::new(&link.claims.cells()[cell as usize]).claim(generation));
+    let part = Message::Part { batch, instance, tag: 0, stop: stop + 1, payload: None };
+    results.push(&part.encode()).expect("room");
 }
 
 /// Nobody ever opens that gate; a parent that ends is its end.

@@ -71,6 +71,8 @@ struct Fate {
     careful: bool,
     retries: u32,
     items: Vec<Item>,
+    /// How often a worker was lost before any item had started.
+    unread: u32,
     /// What it was sent for and has no result yet.
     sent_from: u32,
     sent_to: u32,
@@ -182,6 +184,7 @@ impl World {
         let fate = self.fate(given.0);
         assert!(fate.ends == 0 && !fate.claimed, "{given:?} has ended or started");
         assert!(!items.is_empty(), "nothing of {given:?} is sent");
+        assert!(fate.unread <= fate.retries, "{given:?} has no retries left");
         for item in &fate.items[items.start as usize..items.stop as usize] {
             assert_eq!(item.ends, 0, "an item of {given:?} runs again");
             assert!(item.losses <= fate.retries, "an item of {given:?} has no retries left");
@@ -531,6 +534,11 @@ impl World {
         };
         let lost = match run.position {
             Some(item) if careful => Items::one(item),
+            // None of them had started, so none of them is to blame.
+            None if careful && run.items.len() > 1 => {
+                fate.unread += 1;
+                Items::all(0)
+            }
             _ => Items { start: kept, stop: run.items.stop },
         };
         for item in &mut fate.items[lost.start as usize..lost.stop as usize] {
