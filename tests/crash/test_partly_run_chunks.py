@@ -56,3 +56,15 @@ def test_items_that_have_run_do_not_run_again_when_an_error_withdraws_what_has_n
             next(results)
         assert list(results) == ["third", "last"]
     assert sorted(story.read_text().split()) == sorted(words)
+
+
+@pytest.mark.usefixtures("link")
+@pytest.mark.parametrize("end", ["raises", "dies"])
+def test_chunk_that_could_not_be_unpickled_is_sent_again_with_its_function(end: str) -> None:
+    items = [1, tasks.EndsWhenUnpickled(end), 3]
+    with allcores.ProcessPoolExecutor(1, on_worker_death="replace") as pool:
+        # What retries is a function of its own, forgotten with the map.
+        retrying = pool.options(retries=1, retry_on=ValueError)
+        results = list(retrying.map(tasks.identity, items, chunksize=3, return_exceptions=True))
+    assert results[0::2] == [1, 3]
+    assert isinstance(results[1], allcores.BrokenProcessPool)

@@ -12,6 +12,7 @@ from soak.tasks import ALWAYS, DEADLY, Order
 
 MEGABYTE: Final = 1_000_000
 HOARDER_LIMIT: Final = 250 * MEGABYTE
+"""A chunk may leak a quarter of it: those of these plans leak less."""
 A_LONG_TIME: Final = 100.0
 """Seconds: longer than the watchdog waits, so an end that never comes is a hang."""
 

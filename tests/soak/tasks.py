@@ -23,7 +23,7 @@ ENDLESS: Final = "endless"  # until it is stopped or its time is over
 
 DEADLY: Final = (EXITS, CRASHES, KILLS_ITSELF)
 ALWAYS: Final = 1_000_000
-HOARD_BYTES: Final = 30_000_000
+HOARD_BYTES: Final = 10_000_000
 BLOCK: Final = 997  # no power of two, so that bytes in the wrong place are wrong bytes
 
 

@@ -213,8 +213,7 @@ impl Core {
     /// Keeps a batch from starting. One has started even if no worker has it, because the one that
     /// had was lost, and what it left is to be sent.
     pub(crate) fn cancel(&mut self, batch: BatchId, fx: &mut Effects) -> bool {
-        let has_begun = self.care(batch).is_some_and(|care| !care.is_untouched());
-        !has_begun && self.withdraw(batch, fx)
+        !self.scheduler.has_begun(batch) && self.withdraw(batch, fx)
     }
 
     /// Cancels a batch that is with no worker, or can be had back.

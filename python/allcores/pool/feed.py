@@ -197,12 +197,10 @@ class Feed:
     def _end(self) -> None:
         self._over = True
         self.runtime.feeds.discard(self)
-        if self._own_function and self._function is not None and not self._needs_function():
+        # Until nobody asks for results any more, a chunk may have to be sent again.
+        if self._own_function and self._function is not None and self._given_up:
             self._own_function = False
             self.runtime.pool.forget(self._function)
-
-    def _needs_function(self) -> bool:
-        return not self._given_up and any(chunk.is_withdrawn for chunk in self._chunks)
 
     def _top_up(self) -> None:
         while not (self._over or self._paused) and self._has_room():

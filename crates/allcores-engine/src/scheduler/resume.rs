@@ -45,6 +45,11 @@ impl Resume {
         !self.left.is_empty()
     }
 
+    /// Whether a worker has had it and was lost.
+    fn has_begun(&self) -> bool {
+        !(self.whole && self.losses.is_empty())
+    }
+
     /// Every piece that is left.
     pub(super) fn pieces(&self) -> impl Iterator<Item = Items> {
         self.left.iter().copied()
@@ -151,6 +156,11 @@ impl Scheduler {
                 false
             }
         }
+    }
+
+    /// Whether a worker has been lost with this batch: some of it has run, or is to be tried again.
+    pub fn has_begun(&self, batch: BatchId) -> bool {
+        self.records.resume(batch).is_some_and(Resume::has_begun)
     }
 
     fn goes_on(&mut self, batch: BatchId, out: &mut Vec<Action>) -> bool {
