@@ -39,6 +39,10 @@ DIFFERENCES = {
         "a pool used in a child that the user forked raises; the standard pool's threads are gone "
         "there, and its future never ends"
     ),
+    "a result can be asked for again": (
+        "a result that could not be unpickled for want of memory is not lost: asking again may "
+        "succeed"
+    ),
     "more keywords": (
         "keywords whose defaults are the standard behaviour: `on_worker_death`, "
         "`return_exceptions`, `shutdown(timeout=)` and others"

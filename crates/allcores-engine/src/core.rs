@@ -29,6 +29,9 @@ use crate::table::BatchTable;
 /// Of so many lost workers it is kept how much memory they have had.
 const MOST_PEAKS: usize = 1_000;
 
+/// Words of a worker beyond this size are cut off.
+const MOST_SAID: usize = 16 << 20;
+
 /// A payload up to this size stays with the news that a worker ended over it, to be described.
 const MOST_KEPT: usize = 256 * 1024;
 
@@ -305,7 +308,7 @@ impl Core {
                 self.on_part(worker, (batch, instance), (tag, stop), body, fx);
             }
             Answer::Retire => self.scheduler.on_retire(worker, &mut self.actions),
-            Answer::Said { body } => fx.notices.push(Notice::Said(worker, body.to_vec())),
+            Answer::Said { body } => fx.notices.push(Notice::Said(worker, body.first(MOST_SAID))),
             Answer::Skipped { batch, instance } => {
                 if let Some(link) = self.links.get_mut(&worker) {
                     link.sender.answered(batch, instance);
@@ -315,7 +318,7 @@ impl Core {
             Answer::StartFailed { body } => {
                 // The pool breaks when the worker has gone, so that it may end in peace: what it
                 // has logged about the failure is still on its way.
-                self.start_failure.get_or_insert_with(|| body.to_vec());
+                self.start_failure.get_or_insert_with(|| body.first(MOST_SAID));
                 if let Some(link) = self.links.get_mut(&worker) {
                     link.start_failed = true;
                 }

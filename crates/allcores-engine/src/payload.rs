@@ -87,6 +87,18 @@ impl Body {
         }
     }
 
+    /// A private copy of the first bytes, at most so many: however many a peer says there are.
+    pub fn first(&self, most: usize) -> Vec<u8> {
+        match self {
+            Body::Owned(bytes) => bytes[..bytes.len().min(most)].to_vec(),
+            Body::Shared(view) => {
+                let mut bytes = vec![0; view.len().min(most)];
+                view.copy_out(0, &mut bytes).expect("the first bytes of a view can be copied");
+                bytes
+            }
+        }
+    }
+
     /// A private copy of the bytes.
     pub fn to_vec(&self) -> Vec<u8> {
         match self {

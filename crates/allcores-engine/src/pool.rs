@@ -302,6 +302,9 @@ impl Pool {
                 }
             };
         }
+        drop(finished);
+        // Whoever has the ears may have slots in hand that are not completed yet.
+        drop(self.shared.ears());
         true
     }
 

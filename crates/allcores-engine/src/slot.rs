@@ -167,6 +167,11 @@ impl Slot {
         self.lock().outcome.take().map(|outcome| *outcome)
     }
 
+    /// Puts back what was taken and could not be used.
+    pub fn put_back(&self, outcome: Outcome) {
+        self.lock().outcome = Some(Box::new(outcome));
+    }
+
     /// Asks to be told of the completion; says whether it has already happened.
     pub fn watch(&self) -> Stage {
         let mut inner = self.lock();

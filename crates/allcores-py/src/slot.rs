@@ -67,14 +67,33 @@ pub(crate) fn to_bytes<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py,
     })
 }
 
-fn part_of<'py>(py: Python<'py>, part: Part) -> PyResult<(u32, i64, Bound<'py, PyAny>)> {
-    Ok(match part.result {
+fn part_of<'py>(py: Python<'py>, part: &Part) -> PyResult<(u32, i64, Bound<'py, PyAny>)> {
+    Ok(match &part.result {
         PartResult::Answer { tag, body } => {
-            (part.start, i64::from(tag), to_bytes(py, &body)?.into_any())
+            (part.start, i64::from(*tag), to_bytes(py, body)?.into_any())
         }
         PartResult::Failed(failure) => {
-            (part.start, FAILED, errors::failure(&failure).into_pyobject(py)?.into_any())
+            (part.start, FAILED, errors::failure(failure).into_pyobject(py)?.into_any())
         }
+    })
+}
+
+fn outcome_of<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<(i64, Bound<'py, PyAny>)> {
+    Ok(match outcome {
+        Outcome::Answer { tag, body } => (i64::from(*tag), to_bytes(py, body)?.into_any()),
+        Outcome::Failed(failure, asked) => {
+            let (kind, worker, words) = errors::failure(failure);
+            let payload = asked.as_ref().and_then(|asked| asked.payload.as_ref());
+            let payload = payload.map(|payload| PyBytes::new(py, payload.bytes()));
+            let limit = asked.as_ref().and_then(|asked| asked.limit);
+            let limit = limit.map(|limit| limit.as_secs_f64());
+            (FAILED, (kind, worker, words, payload, limit).into_pyobject(py)?.into_any())
+        }
+        Outcome::Parts(parts) => {
+            let parts: PyResult<Vec<_>> = parts.iter().map(|part| part_of(py, part)).collect();
+            (PARTS, parts?.into_pyobject(py)?)
+        }
+        Outcome::Cancelled => (CANCELLED, py.None().into_bound(py)),
     })
 }
 
@@ -108,23 +127,12 @@ impl Slot {
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<(i64, Bound<'py, PyAny>)>> {
         let (slot, _) = self.inner.get()?;
         let Some(outcome) = slot.take() else { return Ok(None) };
-        Ok(Some(match outcome {
-            Outcome::Answer { tag, body } => (i64::from(tag), to_bytes(py, &body)?.into_any()),
-            Outcome::Failed(failure, asked) => {
-                let (kind, worker, words) = errors::failure(&failure);
-                let payload = asked.as_ref().and_then(|asked| asked.payload.as_ref());
-                let payload = payload.map(|payload| PyBytes::new(py, payload.bytes()));
-                let limit = asked.as_ref().and_then(|asked| asked.limit);
-                let limit = limit.map(|limit| limit.as_secs_f64());
-                (FAILED, (kind, worker, words, payload, limit).into_pyobject(py)?.into_any())
-            }
-            Outcome::Parts(parts) => {
-                let parts: PyResult<Vec<_>> =
-                    parts.into_iter().map(|part| part_of(py, part)).collect();
-                (PARTS, parts?.into_pyobject(py)?)
-            }
-            Outcome::Cancelled => (CANCELLED, py.None().into_bound(py)),
-        }))
+        let told = outcome_of(py, &outcome);
+        if told.is_err() {
+            // Too large for the memory there is, perhaps: nothing is lost.
+            slot.put_back(outcome);
+        }
+        told.map(Some)
     }
 
     /// Keeps the batch from starting; false when it has started or is over.

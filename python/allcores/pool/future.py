@@ -251,6 +251,12 @@ class Future(_base.Future[T]):
             self._publish(cancelled, error, value)
         _tell_the_late()
 
+    def fail(self, error: BaseException) -> None:
+        """Publishes `error`, since the outcome can't be decoded: somebody waits for an end."""
+        if self._slot is not None and self._outcome is _INFLATED:
+            self._publish(False, error, None)
+            _tell_the_late()
+
     def on_child(self) -> None:
         """In a forked child nobody will publish it: back to the first tier, which refuses."""
         if self._slot is not None:

@@ -297,8 +297,9 @@ class Runtime:
     def _settle(self, future: Future[Any]) -> None:
         try:
             future.settle()
-        except BaseException:
-            _log.exception("the notifier could not publish a future")
+        except BaseException as error:
+            _log.exception("the notifier could not decode a result")
+            future.fail(error)
 
     def _replace_workers(self) -> None:
         wanted = self.pool.workers_wanted()
