@@ -7,6 +7,8 @@ raises `RuntimeError`. Seconds may be below zero (at once) or None (for ever).
 from collections.abc import Iterator
 from typing import Any, Final, Literal, Self, final
 
+from typing_extensions import disjoint_base
+
 __all__ = [
     "CANCELLED",
     "FAILED",
@@ -225,6 +227,7 @@ class Walk(Iterator[Any]):
     def is_over(self) -> bool:
         """Whether there are no more items."""
 
+@disjoint_base
 class Unroll:
     """An iterator over the items of one list after another; subclasses say which.
 

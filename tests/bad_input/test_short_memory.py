@@ -1,4 +1,4 @@
-"""A result that this process has no memory for: an error, now and whenever it is asked for again."""
+"""A result that this process has no memory for: an error, as often as it is asked for."""
 
 from __future__ import annotations
 
