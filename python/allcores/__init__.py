@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .errors import RemoteError, TaskTimeout, TransportError, WorkerDied
     from .pool.executor import ProcessPoolExecutor
     from .pool.future import Future
+    from .pool.options import options
 
 __version__ = "0.1.0"
 
@@ -52,6 +53,7 @@ __all__ = [
     "TransportError",
     "WorkerDied",
     "as_completed",
+    "options",
     "wait",
 ]
 
@@ -63,6 +65,7 @@ _HOMES = {
     "TaskTimeout": "allcores.errors",
     "TransportError": "allcores.errors",
     "WorkerDied": "allcores.errors",
+    "options": "allcores.pool.options",
 }
 
 

@@ -246,3 +246,31 @@ def test_c34_worker_that_dies_of_its_own_within_its_time_is_no_time_out(
     assert isinstance(error, implementation.module.WorkerDied)
     assert not isinstance(error, TimeoutError)
     assert error.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.ours_only("running tasks can be stopped")
+def test_c34_thread_can_not_be_stopped_and_the_error_says_why(
+    implementation: Implementation,
+) -> None:
+    with implementation.module.ThreadPoolExecutor(1) as pool:
+        with pytest.raises(NotImplementedError, match="a thread can't be stopped from outside"):
+            implementation.module.options(pool, timeout=1)
+        again = implementation.module.options(pool, retries=2, retry_on=ZeroDivisionError)
+        with pytest.raises(NotImplementedError, match="hint: use `allcores"):
+            again.options(timeout=1)
+
+
+@pytest.mark.ours_only("running tasks can be stopped")
+def test_c34_call_on_a_thread_is_made_again(implementation: Implementation) -> None:
+    divisors = [0, 0, 4]
+    with implementation.module.ThreadPoolExecutor(1) as pool:
+        view = implementation.module.options(pool, retries=2, retry_on=ZeroDivisionError)
+        assert view.submit(lambda: 8 / divisors.pop(0)).result(timeout=50) == 2
+        assert list(view.map(abs, [-1, -2])) == [1, 2]
+
+
+@pytest.mark.ours_only("running tasks can be stopped")
+def test_c34_same_word_for_every_executor(implementation: Implementation) -> None:
+    with implementation.pool() as pool:
+        view = implementation.module.options(pool, timeout=50)
+        assert view.submit(tasks.add_one, 1).result() == 2

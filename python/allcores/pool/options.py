@@ -8,10 +8,14 @@ executor itself stays as it was, and views can be kept and shared.
   `TaskTimeout`.
 * `retries`: how often a call is made again whose worker died. A call that raised is made again
   only for exceptions that `retry_on` names; `TimeoutError` there includes `TaskTimeout`.
+
+`allcores.options(executor, ...)` does the same for any executor, as far as it can: on threads a
+call can be made again, and can't be stopped.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
@@ -149,3 +153,59 @@ class View:
             return_exceptions=return_exceptions,
             options=self._options,
         )
+
+
+def options(executor: concurrent.futures.Executor, **changes: Any) -> View | PlainView:
+    """A view of any executor whose `submit` and `map` run calls with these options.
+
+    Args:
+        executor: ours, or another; `timeout` needs one whose workers are processes of ours.
+        changes: `timeout`, `retries`, `retry_on`, as `ProcessPoolExecutor.options` takes them.
+
+    Raises:
+        NotImplementedError: for a `timeout` on threads, or on an executor of others: it could not
+            be kept.
+        TypeError: for an unknown option or one of the wrong type.
+        ValueError: for a `timeout` that is not above 0, or `retries` below 0.
+    """
+    own = getattr(executor, "options", None)
+    if own is not None:
+        view: View = own(**changes)
+        return view
+    return PlainView(executor, Options().changed(changes))
+
+
+class PlainView:
+    """An executor of others with options: calls are made again, and run as long as they want."""
+
+    def __init__(self, executor: concurrent.futures.Executor, options: Options) -> None:
+        if options.timeout is not None:
+            kind = type(executor).__name__
+            if isinstance(executor, concurrent.futures.ThreadPoolExecutor):
+                why = "a thread can't be stopped from outside"
+            else:
+                why = "nothing says how to stop its calls"
+            raise NotImplementedError(
+                f"`timeout` could not be kept on a `{kind}`: {why}\n"
+                "hint: use `allcores.ProcessPoolExecutor`, or `future.result(timeout=...)`, which "
+                "stops waiting but not the call"
+            )
+        self._executor = executor
+        self._options = options
+
+    def __repr__(self) -> str:
+        return f"<{self._executor!r} with {self._options}>"
+
+    def options(self, **changes: Any) -> PlainView:
+        """A view with these options changed: `retries`, `retry_on`."""
+        return PlainView(self._executor, self._options.changed(changes))
+
+    def submit(
+        self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> concurrent.futures.Future[T]:
+        """As the executor's `submit`, with these options."""
+        return self._executor.submit(self._options.applied_to(fn), *args, **kwargs)
+
+    def map(self, fn: Callable[..., T], *iterables: Iterable[Any], **more: Any) -> Iterator[T]:
+        """As the executor's `map`, which gets `more`, with these options for each item."""
+        return self._executor.map(self._options.applied_to(fn), *iterables, **more)
