@@ -40,6 +40,9 @@ pub mod payload {
     /// Bytes that have arrived.
     #[derive(Debug)]
     pub struct Body;
+    /// Bytes that wait to be sent.
+    #[derive(Debug)]
+    pub struct Payload;
 }
 #[cfg(not(loom))]
 pub mod pool;
@@ -49,8 +52,8 @@ pub mod scheduler;
 pub mod slot;
 #[cfg(not(loom))]
 pub mod supervisor;
-#[cfg(not(loom))]
 mod table;
+#[cfg(not(loom))]
 pub mod waker;
 #[cfg(not(loom))]
 mod walk;
