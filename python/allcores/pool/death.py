@@ -7,7 +7,6 @@ worker ended is for `obituary` to find out; here it becomes words and a hint.
 from __future__ import annotations
 
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import TaskTimeout, WorkerDied, transport_error
@@ -25,13 +24,17 @@ _ABRUPT = (
 _UNUSABLE = "A child process terminated abruptly, the process pool is not usable anymore"
 
 
-@dataclass(frozen=True, slots=True)
 class Task:
     """The task that failed, as far as it is known."""
 
-    function: str | None = None
-    index: int | None = None
-    argument: str | None = None
+    __slots__ = ("argument", "function", "index")
+
+    def __init__(
+        self, function: str | None = None, index: int | None = None, argument: str | None = None
+    ) -> None:
+        self.function = function
+        self.index = index
+        self.argument = argument
 
     def __str__(self) -> str:
         name = self.function or "a task"
@@ -40,8 +43,11 @@ class Task:
         return call_text(name, self.index, self.argument)
 
 
+_UNKNOWN = Task()
+
+
 def broken(
-    kind: str, words: str, obituary: Obituary | None, task: Task = Task(), *, alone: bool = False
+    kind: str, words: str, obituary: Obituary | None, task: Task = _UNKNOWN, *, alone: bool = False
 ) -> BrokenProcessPool:
     """The exception for a failure of the engine. `kind` is the engine's, `words` are too, or what a
     worker said that could not start. `alone`: nothing but what the worker ran fails with it.

@@ -17,10 +17,9 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import process as multiprocessing_process
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import blackbox
 from .forks import owned_fds
@@ -29,8 +28,7 @@ PATIENCE_SECONDS = 2.0
 """How long the end of a process is waited for whose link has ended: a matter of moments."""
 
 
-@dataclass(frozen=True, slots=True)
-class Obituary:
+class Obituary(NamedTuple):
     """What is known of a worker's end. Without `exitcode` it had not ended, or others collected
     it.
     """

@@ -27,7 +27,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._core import CANCELLED, FAILED, Pool, mark_forked
-from . import blackbox, codec, context, death, leash, preview, tags, worker
+from . import blackbox, codec, context, death, leash, tags, worker
 from .forks import generation, owned_fds
 from .functions import FunctionCache
 from .obituary import Life
@@ -176,6 +176,8 @@ class Runtime:
                 # The pickled arguments and the seconds allowed, of a call that a worker ended over.
                 limit = asked[1] if limit is None else limit
                 if argument is None and asked[0] is not None:
+                    from . import preview
+
                     argument = preview.of_call(asked[0])
             task, life = death.Task(call, index, argument), self._lives.get(number)
             if kind == "timed out":

@@ -20,8 +20,9 @@ use crate::ids::{BatchId, Instance, WorkerId};
 /// Payload that one worker may hold before nothing more is sent ahead to it.
 pub(super) const PREFETCH_BYTES: u64 = 4 << 20;
 
-/// Behind work worth this much nothing is sent ahead: against it a refill (some 50 µs) is nothing.
-const LONG_NANOS: u64 = 10_000_000;
+/// Behind work worth this much nothing is sent ahead: against it a refill is nothing, which takes a
+/// millisecond when all cores are busy.
+const LONG_NANOS: u64 = 50_000_000;
 
 /// A worker's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
