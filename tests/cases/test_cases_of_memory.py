@@ -49,6 +49,18 @@ def test_c10_item_that_allocates_past_the_limit_fails_alone(
 
 
 @LIMITED
+def test_c10_argument_past_the_limit_fails_its_call_alone(
+    implementation: Implementation, link: str
+) -> None:
+    """Even that of a function's first call: the function's own bytes arrive without a limit."""
+    with implementation.pool("spawn", 1, max_worker_memory=128 * MIB) as pool:
+        error = pool.submit(len, bytes(256 * MIB)).exception(timeout=50)
+        assert isinstance(error, MemoryError)
+        assert "max_worker_memory" in "\n".join(error.__notes__)
+        assert pool.submit(len, b"small").result(timeout=50) == 5
+
+
+@LIMITED
 def test_c10_program_ends_with_the_code_that_it_chose(implementation: Implementation) -> None:
     """A worker out of memory does not hang the program."""
     result = scripts.run_file(

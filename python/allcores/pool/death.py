@@ -88,8 +88,12 @@ def timed_out(task: Task, limit: float | None, pid: int | None) -> TaskTimeout:
     )
 
 
-def undecoded(original: BaseException, call: str | None, index: int | None) -> BrokenProcessPool:
+def undecoded(original: BaseException, call: str | None, index: int | None) -> BaseException:
     """The exception for a task whose arguments or function could not be unpickled."""
+    if isinstance(original, MemoryError):
+        # Nothing is wrong with the object; there is only too much of it.
+        original.add_note(f"while unpickling the task{f' of `{call}`' if call else ''}")
+        return original
     error = transport_error(original, what="the task", function=call, index=index)
     error.__cause__ = original
     return error

@@ -98,18 +98,15 @@ def serve(port: Port, memory: Memory | None = None) -> None:
         if told is None:
             return
         function, tag, start, payload = told
-        if memory is not None:
-            memory.before_task()
-        if tag == tags.CALL:
-            answer = call(functions.get(function), payload)
-        elif tag == FUNCTION:
+        if tag == FUNCTION:
             functions[function] = load(payload)
             continue
-        elif tag == FORGET:
+        if tag == FORGET:
             functions.pop(function, None)
             continue
-        else:
-            answer = run(port, functions.get(function), tag, start, payload)
+        if memory is not None:
+            memory.before_task()
+        answer = run(port, functions.get(function), tag, start, payload)
         try:
             port.reply(*answer)
         except OSError as error:
