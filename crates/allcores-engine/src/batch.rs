@@ -1,5 +1,7 @@
 //! A batch as the scheduler sees it: who it is and how heavy, never what is in it.
 
+use std::time::Duration;
+
 use crate::ids::{BatchId, FnId, Instance};
 
 /// Some items of a batch, by their positions in it.
@@ -35,6 +37,22 @@ impl Items {
     /// Whether that position is one of them.
     pub const fn contains(self, position: u32) -> bool {
         self.start <= position && position < self.stop
+    }
+}
+
+/// What some items of a batch have cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// How long the worker was busy.
+    pub busy: Duration,
+    /// The size of the answer.
+    pub bytes: u64,
+}
+
+impl Cost {
+    /// Time alone.
+    pub const fn of_time(busy: Duration) -> Self {
+        Self { busy, bytes: 0 }
     }
 }
 

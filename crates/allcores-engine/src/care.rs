@@ -43,6 +43,8 @@ pub(crate) struct Care {
     items: Items,
     /// The first item of these without a result.
     kept: u32,
+    /// What has come of these, in bytes.
+    arrived: u64,
     /// The worker has said that an item runs. Only where there are no marks.
     begun: bool,
     /// When it was sent, or a part came: stands for a mark.
@@ -64,6 +66,7 @@ impl Care {
             instance: Instance::FIRST,
             items: Items::all(0),
             kept: 0,
+            arrived: 0,
             begun: false,
             since_ns: 0,
         }
@@ -79,6 +82,7 @@ impl Care {
         self.instance = instance;
         self.items = items;
         self.kept = items.start;
+        self.arrived = 0;
         self.begun = false;
         self.since_ns = now_ns;
     }
@@ -90,10 +94,16 @@ impl Care {
         }
         self.begun = true;
         if stop > self.kept {
+            self.arrived += body.len() as u64;
             self.parts.push(Part { start: self.kept, result: PartResult::Answer { tag, body } });
             self.kept = stop;
         }
         true
+    }
+
+    /// How many bytes have come in parts since it was sent last.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.arrived
     }
 
     /// The time of the last part; for links without marks.

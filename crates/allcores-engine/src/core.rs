@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use allcores_shm::ShmError;
 
-use crate::batch::{Batch, Items};
+use crate::batch::{Batch, Cost, Items};
 use crate::care::{Care, Terms};
 use crate::clock;
 use crate::error::{EngineError, Failure, SubmitError};
@@ -300,8 +300,10 @@ impl Core {
                 if let Some(link) = self.links.get_mut(&worker) {
                     link.sender.answered(batch, instance);
                 }
+                let bytes = body.len() as u64 + self.arrived(batch);
+                let cost = Cost { busy, bytes };
                 let verdict =
-                    self.scheduler.on_done(worker, batch, instance, busy, &mut self.actions);
+                    self.scheduler.on_done(worker, batch, instance, cost, &mut self.actions);
                 self.on_verdict(verdict, batch, tag, body, fx);
             }
             Answer::Part { batch, instance, tag, stop, body } => {

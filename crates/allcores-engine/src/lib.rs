@@ -61,7 +61,7 @@ mod walk;
 #[cfg(not(loom))]
 pub use allcores_shm::duplicate;
 pub use allcores_shm::primitive;
-pub use batch::{Batch, Items};
+pub use batch::{Batch, Cost, Items};
 #[cfg(not(loom))]
 pub use care::Terms;
 pub use error::{EngineError, Failure, SubmitError};

@@ -11,8 +11,18 @@ use allcores_shm::View;
 /// From this size on a body stays in shared memory until somebody reads it.
 pub const KEEP_IN_PLACE: usize = 64 * 1024;
 
+/// So many bytes need no memory of their own: the arguments of a call with a number or two.
+const IN_PLACE: usize = 30;
+
 /// Bytes that wait to be sent.
 pub enum Payload {
+    /// A copy of our own, of few bytes.
+    Small {
+        /// How many of them.
+        len: u8,
+        /// They, and zeroes.
+        bytes: [u8; IN_PLACE],
+    },
     /// A copy of our own.
     Owned(Box<[u8]>),
     /// Bytes that somebody else keeps alive for us.
@@ -20,9 +30,22 @@ pub enum Payload {
 }
 
 impl Payload {
+    /// A copy of these bytes.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        match u8::try_from(bytes.len()) {
+            Ok(len) if bytes.len() <= IN_PLACE => {
+                let mut small = [0; IN_PLACE];
+                small[..bytes.len()].copy_from_slice(bytes);
+                Payload::Small { len, bytes: small }
+            }
+            _ => Payload::Owned(bytes.into()),
+        }
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         match self {
+            Payload::Small { len, bytes } => &bytes[..usize::from(*len)],
             Payload::Owned(bytes) => bytes,
             Payload::Shared(keeper) => (**keeper).as_ref(),
         }

@@ -24,7 +24,7 @@ const KEEP: usize = 16 * 1024;
 /// The engine's pool.
 #[pyclass(frozen, module = "allcores._core")]
 pub(crate) struct Pool {
-    inner: AtHome<Arc<EnginePool>>,
+    inner: Arc<AtHome<EnginePool>>,
 }
 
 #[pymethods]
@@ -50,7 +50,7 @@ impl Pool {
         let link = if stream { LinkKind::Stream } else { LinkKind::Shm };
         let pool = EnginePool::new(PoolConfig { scheduler, link });
         let pool = pool.map_err(|error| engine_error(&error))?;
-        Ok(Pool { inner: AtHome::new(Arc::new(pool)) })
+        Ok(Pool { inner: Arc::new(AtHome::new(pool)) })
     }
 
     /// Gives a batch to the pool. An item of it may run `limit` seconds, and is run again up to `retries`
@@ -71,7 +71,7 @@ impl Pool {
         let pool = self.inner.get()?;
         let bytes = payload.as_bytes();
         let payload = if bytes.len() < KEEP {
-            Payload::Owned(bytes.into())
+            Payload::copy_of(bytes)
         } else {
             Payload::Shared(Box::new(PyBackedBytes::from(payload.clone())))
         };
@@ -81,7 +81,7 @@ impl Pool {
         let function = function.map(FnId);
         let slot = pool.submit_on(Submission { function, tag, count, payload, terms });
         let slot = slot.map_err(|error| submit_error(&error))?;
-        Ok(Slot::new(slot, Arc::clone(pool)))
+        Ok(Slot::new(slot, Arc::clone(&self.inner)))
     }
 
     /// Has all workers started with the first batch instead of one by one.
@@ -203,9 +203,9 @@ impl Pool {
         py: Python<'py>,
         timeout: Option<f64>,
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let pool = Arc::clone(self.inner.get()?);
+        let pool = self.inner.get()?;
         let wait = self::timeout(timeout);
-        let notice = py.detach(move || pool.next_notice(wait));
+        let notice = py.detach(|| pool.next_notice(wait));
         let Some(notice) = notice else { return Ok(None) };
         let (kind, number) = match notice {
             Notice::Said(worker, words) => {

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::errors;
-use crate::home::AtHome;
+use crate::home::{AtHome, AtHomeWith};
 
 /// How often a wait on the main thread looks for signals.
 pub(crate) const SIGNAL_SLICE: Duration = Duration::from_millis(50);
@@ -23,12 +23,12 @@ pub(crate) const PARTS: i64 = -3;
 /// Where the outcome of one batch appears.
 #[pyclass(frozen, module = "allcores._core")]
 pub(crate) struct Slot {
-    inner: AtHome<(Arc<EngineSlot>, Arc<Pool>)>,
+    inner: AtHomeWith<Arc<EngineSlot>, Pool>,
 }
 
 impl Slot {
-    pub(crate) fn new(slot: Arc<EngineSlot>, pool: Arc<Pool>) -> Slot {
-        Slot { inner: AtHome::new((slot, pool)) }
+    pub(crate) fn new(slot: Arc<EngineSlot>, pool: Arc<AtHome<Pool>>) -> Slot {
+        Slot { inner: AtHomeWith::new(slot, pool) }
     }
 }
 

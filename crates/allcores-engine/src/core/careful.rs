@@ -49,6 +49,15 @@ impl Core {
         }
     }
 
+    /// How many bytes have come of a batch in parts, since it was sent last.
+    pub(super) fn arrived(&self, batch: BatchId) -> u64 {
+        if self.always_careful || self.limits.any() {
+            let care = self.entries.get(batch).and_then(|entry| entry.care.as_deref());
+            return care.map_or(0, Care::arrived);
+        }
+        0
+    }
+
     /// Every item has a result or has failed.
     pub(super) fn over(&mut self, batch: BatchId, fx: &mut Effects) {
         if let Some(outcome) = self.care(batch).map(Care::take_outcome) {

@@ -24,7 +24,7 @@ impl Scheduler {
     pub fn holder(&self, batch: BatchId) -> Option<(WorkerId, Instance)> {
         let record = self.records.get(batch)?;
         match record.place {
-            super::Place::Sent(worker) => Some((worker, record.batch.instance)),
+            super::Place::Sent(worker) => Some((worker, record.instance)),
             super::Place::Queued => None,
         }
     }

@@ -52,7 +52,7 @@ impl Scheduler {
         for held in live() {
             let record = self.records.get(held.batch).expect("a live batch has a record");
             assert_eq!(record.place, Place::Sent(worker.id), "where {held:?} is");
-            assert_eq!(record.batch.instance, held.instance, "the instance of {held:?}");
+            assert_eq!(record.instance, held.instance, "the instance of {held:?}");
         }
     }
 

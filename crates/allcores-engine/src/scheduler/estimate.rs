@@ -1,12 +1,13 @@
-//! How long an item of a function takes, learned from what came back.
+//! How long an item of a function takes and how much it moves, learned from what came back.
 //!
 //! A measurement is the median of the last three (so one outlier, a first import say, changes
 //! nothing), and the estimate moves half of the way to it, *in ratio*: durations span seven
 //! decades, and a mean in seconds would need a hundred answers to come down from a slow start.
 //! Before the first answer a batch counts as [`UNKNOWN_NANOS`].
+//!
+//! Of sizes the largest counts, and fades: what matters is that a batch does not grow too heavy.
 
-use std::time::Duration;
-
+use crate::batch::Cost;
 use crate::ids::{FnId, IdMap};
 
 /// What an unmeasured batch counts for: as much as a worker may hold, so that only one is sent
@@ -22,15 +23,20 @@ pub(super) struct Estimate {
     recent: [f64; 3],
     seen: u64,
     per_item: f64,
+    bytes_per_item: f64,
     largest: u32,
 }
 
+/// A size that does not come again counts for so much of itself the next time.
+const FADING: f64 = 0.75;
+
 impl Estimate {
-    fn first(nanos: f64, count: u32) -> Self {
-        Self { recent: [nanos; 3], seen: 1, per_item: nanos, largest: count }
+    fn first(nanos: f64, bytes: f64, count: u32) -> Self {
+        Self { recent: [nanos; 3], seen: 1, per_item: nanos, bytes_per_item: bytes, largest: count }
     }
 
-    fn learn(&mut self, nanos: f64, count: u32) {
+    fn learn(&mut self, nanos: f64, bytes: f64, count: u32) {
+        self.bytes_per_item = bytes.max(self.bytes_per_item * FADING);
         self.recent[(self.seen % 3) as usize] = nanos;
         self.seen += 1;
         self.largest = self.largest.max(count);
@@ -47,6 +53,11 @@ impl Estimate {
     /// Nanoseconds per item.
     pub(super) fn per_item(&self) -> f64 {
         self.per_item
+    }
+
+    /// The larger of what an item brings and takes, in bytes.
+    pub(super) fn bytes_per_item(&self) -> f64 {
+        self.bytes_per_item
     }
 
     /// The most items that one finished batch has held.
@@ -78,23 +89,24 @@ impl Estimates {
         }
     }
 
-    /// A batch of `count` items took `busy`.
-    pub(super) fn learn(&mut self, function: Option<FnId>, count: u32, busy: Duration) {
+    /// What a batch of `count` items has cost.
+    pub(super) fn learn(&mut self, function: Option<FnId>, count: u32, cost: Cost) {
         let count = count.max(1);
-        let nanos = (busy.as_nanos() as f64 / f64::from(count)).clamp(1.0, LONGEST_NANOS);
+        let nanos = (cost.busy.as_nanos() as f64 / f64::from(count)).clamp(1.0, LONGEST_NANOS);
+        let bytes = cost.bytes as f64 / f64::from(count);
         let slot = match function {
             None => &mut self.plain,
             Some(function) => match self.of.get_mut(&function) {
-                Some(known) => return known.learn(nanos, count),
+                Some(known) => return known.learn(nanos, bytes, count),
                 None => {
-                    self.of.insert(function, Estimate::first(nanos, count));
+                    self.of.insert(function, Estimate::first(nanos, bytes, count));
                     return;
                 }
             },
         };
         match slot {
-            Some(known) => known.learn(nanos, count),
-            None => *slot = Some(Estimate::first(nanos, count)),
+            Some(known) => known.learn(nanos, bytes, count),
+            None => *slot = Some(Estimate::first(nanos, bytes, count)),
         }
     }
 

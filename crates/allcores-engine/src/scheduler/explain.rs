@@ -79,8 +79,7 @@ impl Scheduler {
             }
         };
         let held = &self.workers[self.position(worker)?].held;
-        let is =
-            |at: &usize| held[*at].batch == batch && held[*at].instance == record.batch.instance;
+        let is = |at: &usize| held[*at].batch == batch && held[*at].instance == record.instance;
         let at = (0..held.len()).find(is)?;
         let ahead = held.range(..at).filter(|other| other.lives()).count();
         Some(match held[at].stand {

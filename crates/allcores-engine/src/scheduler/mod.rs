@@ -40,14 +40,12 @@ mod sizing;
 mod stats;
 mod worker;
 
-use std::time::Duration;
-
 pub use action::{Action, BrokenReason, CancelStep, Claimed, FailReason, Ran, Verdict};
 pub use explain::Waiting;
 pub use sizing::{Size, SizeReason};
 pub use stats::Counts;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Cost};
 use crate::ids::{BatchId, FnId, Instance, WorkerId};
 use estimate::Estimates;
 use records::{Place, Records};
@@ -228,7 +226,7 @@ impl Scheduler {
         worker: WorkerId,
         batch: BatchId,
         instance: Instance,
-        busy: Duration,
+        cost: Cost,
         out: &mut Vec<Action>,
     ) -> Verdict {
         let Some(at) = self.position(worker) else { return Verdict::Late };
@@ -239,8 +237,10 @@ impl Scheduler {
         if held.lives() {
             self.losses.fruitful();
             if let Some(record) = self.records.get(batch) {
-                let items = self.records.items(&record.batch);
-                self.estimates.learn(record.batch.function, items.len(), busy);
+                let asked = record.batch(batch);
+                let items = self.records.items(&asked);
+                let cost = Cost { bytes: cost.bytes.max(asked.bytes), ..cost };
+                self.estimates.learn(asked.function, items.len(), cost);
                 verdict = self.answered(batch, out);
             }
         }
@@ -300,7 +300,7 @@ impl Scheduler {
     /// Somebody wants a batch not to run.
     pub fn on_cancel(&mut self, batch: BatchId, out: &mut Vec<Action>) -> CancelStep {
         let Some(record) = self.records.get(batch) else { return CancelStep::Unknown };
-        let instance = record.batch.instance;
+        let instance = record.instance;
         let worker = match record.place {
             Place::Queued => {
                 self.cancelled(batch, out);
@@ -324,7 +324,7 @@ impl Scheduler {
     /// The answer to [`CancelStep::AskWorker`]: `ok` if the claim cell says cancelled, not claimed.
     pub fn on_cancel_result(&mut self, batch: BatchId, ok: bool, out: &mut Vec<Action>) {
         let Some(record) = self.records.get_mut(batch) else { return };
-        let instance = record.batch.instance;
+        let instance = record.instance;
         record.cancel_asks = record.cancel_asks.saturating_sub(1);
         let (place, last) = (record.place, record.cancel_asks == 0);
         if let Place::Sent(worker) = place

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::resume::Resume;
 use crate::batch::{Batch, Items};
-use crate::ids::{BatchId, IdMap, WorkerId};
+use crate::ids::{BatchId, FnId, IdMap, Instance, WorkerId};
 use crate::table::BatchTable;
 
 /// An empty queue keeps room for so many.
@@ -23,14 +23,48 @@ pub(super) enum Place {
     Sent(WorkerId),
 }
 
-/// One unfinished batch.
+/// One unfinished batch. A million of them may wait, so it is packed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
-    pub(super) batch: Batch,
+    function: Option<FnId>,
+    count: u32,
+    /// The payload's size; from four gigabytes on it is all the same.
+    bytes: u32,
+    retries: u32,
+    retry_timeouts: bool,
+    pub(super) instance: Instance,
     pub(super) place: Place,
     /// How many tries at its claim cell have no result yet. If it comes back by any other way while
     /// there are some, it is cancelled then; and only the last of them can tell that it was claimed.
     pub(super) cancel_asks: u32,
+}
+
+impl Record {
+    fn new(batch: &Batch) -> Self {
+        Self {
+            function: batch.function,
+            count: batch.count,
+            bytes: u32::try_from(batch.bytes).unwrap_or(u32::MAX),
+            retries: batch.retries,
+            retry_timeouts: batch.retry_timeouts,
+            instance: batch.instance,
+            place: Place::Queued,
+            cancel_asks: 0,
+        }
+    }
+
+    /// The batch, whose number is not kept twice.
+    pub(super) fn batch(&self, id: BatchId) -> Batch {
+        Batch {
+            id,
+            function: self.function,
+            count: self.count,
+            bytes: u64::from(self.bytes),
+            instance: self.instance,
+            retries: self.retries,
+            retry_timeouts: self.retry_timeouts,
+        }
+    }
 }
 
 /// All unfinished batches.
@@ -74,14 +108,13 @@ impl Records {
 
     /// A new batch, at the back.
     pub(super) fn insert(&mut self, batch: Batch) {
-        let record = Record { batch, place: Place::Queued, cancel_asks: 0 };
-        let older = self.all.insert(batch.id, record);
+        let older = self.all.insert(batch.id, Record::new(&batch));
         debug_assert!(older.is_none(), "batch `{}` was submitted twice", batch.id);
         self.queue.push_back(batch.id);
     }
 
     /// The batch that is next to be sent, and what of it.
-    pub(super) fn first(&mut self) -> Option<(&Batch, Items)> {
+    pub(super) fn first(&mut self) -> Option<(Batch, Items)> {
         while let Some(id) = self.queue.front().copied() {
             if self.all.contains(id) {
                 break;
@@ -89,8 +122,9 @@ impl Records {
             self.queue.pop_front();
             self.stale -= 1;
         }
-        let batch = &self.all.get(*self.queue.front()?)?.batch;
-        Some((batch, self.items(batch)))
+        let id = *self.queue.front()?;
+        let batch = self.all.get(id)?.batch(id);
+        Some((batch, self.items(&batch)))
     }
 
     /// The batch that [`Records::first`] named is with this worker now.
@@ -135,7 +169,7 @@ impl Records {
         if let Some(record) = self.all.get_mut(batch) {
             debug_assert_ne!(record.place, Place::Queued, "a queued batch can't come back");
             record.place = Place::Queued;
-            record.batch.instance = record.batch.instance.next();
+            record.instance = record.instance.next();
             self.queue.push_front(batch);
         }
     }
@@ -166,7 +200,7 @@ impl Records {
                 && resume.pieces().is_sorted_by(|a, b| a.stop < b.start)
         };
         self.resumes.iter().all(|(batch, resume)| {
-            self.all.get(*batch).is_some_and(|record| record.batch.count == 0 || sound(resume))
+            self.all.get(*batch).is_some_and(|record| record.count == 0 || sound(resume))
         })
     }
 

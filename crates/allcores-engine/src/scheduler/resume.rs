@@ -115,7 +115,7 @@ impl Scheduler {
         out: &mut Vec<Action>,
     ) -> bool {
         let Some(record) = self.records.get(batch) else { return false };
-        let batch = record.batch;
+        let batch = record.batch(batch);
         let ran = possible(ran, self.records.items(&batch));
         let retries = if timed_out && !batch.retry_timeouts { 0 } else { batch.retries };
         let resume = self.records.resume_mut(&batch);

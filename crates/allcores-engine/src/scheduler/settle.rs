@@ -50,7 +50,7 @@ impl Scheduler {
     /// Sends from the front of the queue as long as somebody has credit.
     fn dispatch(&mut self, out: &mut Vec<Action>) {
         while self.sum.ready > 0
-            && let Some((&next, items)) = self.records.first()
+            && let Some((next, items)) = self.records.first()
         {
             let nanos = self.estimates.nanos(next.function, items.len());
             let Some(at) = self.choose(nanos) else { return };

@@ -3,7 +3,8 @@
 //! A batch costs some microseconds whatever it holds, so it should take long against that; and it
 //! should be short against the whole, or the last worker works alone. What is not known is tried:
 //! one item, then at most eight times the most that has come back so far, so a wrong guess costs
-//! little.
+//! little. Several batches wait for their consumer, so none shall be heavy either: a megabyte
+//! takes long against what a batch costs.
 
 use std::fmt;
 
@@ -13,6 +14,9 @@ use crate::ids::FnId;
 
 /// A batch should take so long.
 const TARGET_BATCH_NANOS: f64 = 4e6;
+
+/// The arguments of a batch, and its results, should be no larger.
+const TARGET_BATCH_BYTES: f64 = 1_048_576.0;
 
 /// A batch may be so many times as large as the largest that has come back.
 const GROWTH: u32 = 8;
@@ -38,6 +42,8 @@ pub enum SizeReason {
     NothingMeasured,
     /// It takes as long as a batch should.
     TargetDuration,
+    /// It is as heavy as a batch should be.
+    TargetBytes,
     /// It grows step by step.
     Growing {
         /// The most items that have come back in one batch.
@@ -62,6 +68,7 @@ impl fmt::Display for SizeReason {
                 f.write_str("one item because no batch of this function has come back yet")
             }
             Self::TargetDuration => f.write_str("as many items as take about 4 ms"),
+            Self::TargetBytes => f.write_str("as many items as bring or take about 1 MB"),
             Self::Growing { largest } => {
                 write!(f, "growing step by step, the largest batch so far held `{largest}` items")
             }
@@ -103,12 +110,16 @@ impl Scheduler {
 fn measured_size(known: &Estimate) -> Size {
     let largest = known.largest();
     // A cast to an integer saturates, and an item takes at least a nanosecond.
-    let target = ((TARGET_BATCH_NANOS / known.per_item()) as u32).max(1);
+    let lasting = ((TARGET_BATCH_NANOS / known.per_item()) as u32).max(1);
+    let weighing = ((TARGET_BATCH_BYTES / known.bytes_per_item()) as u32).max(1);
+    let target = lasting.min(weighing);
     let grown = largest.saturating_mul(GROWTH);
     if target.min(grown) > MOST_ITEMS {
         Size { items: MOST_ITEMS, why: SizeReason::Limit }
     } else if target > grown {
         Size { items: grown, why: SizeReason::Growing { largest } }
+    } else if weighing < lasting {
+        Size { items: target, why: SizeReason::TargetBytes }
     } else {
         Size { items: target, why: SizeReason::TargetDuration }
     }

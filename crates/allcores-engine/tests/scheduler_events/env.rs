@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use allcores_engine::batch::{Batch, Items};
+use allcores_engine::batch::{Batch, Cost, Items};
 use allcores_engine::ids::{BatchId, FnId, Instance, WorkerId};
 use allcores_engine::scheduler::{
     Action, BrokenReason, CancelStep, Claimed, Config, Counts, FailReason, OnLost, Ran, Scheduler,
@@ -118,6 +118,20 @@ impl TestEnv {
         self.done_as(worker, batch, 0, busy)
     }
 
+    /// The answer is so large.
+    pub(crate) fn done_with(
+        &mut self,
+        worker: u32,
+        batch: u64,
+        busy: Duration,
+        bytes: u64,
+    ) -> Vec<Action> {
+        let (worker, batch) = (WorkerId(worker), BatchId(batch));
+        self.event(|scheduler, out| {
+            scheduler.on_done(worker, batch, Instance::FIRST, Cost { busy, bytes }, out);
+        })
+    }
+
     pub(crate) fn done_as(
         &mut self,
         worker: u32,
@@ -127,7 +141,7 @@ impl TestEnv {
     ) -> Vec<Action> {
         let (worker, batch, instance) = (WorkerId(worker), BatchId(batch), Instance(instance));
         self.event(|scheduler, out| {
-            let verdict = scheduler.on_done(worker, batch, instance, busy, out);
+            let verdict = scheduler.on_done(worker, batch, instance, Cost::of_time(busy), out);
             assert_ne!(verdict, Verdict::Late, "the answer counts");
         })
     }
@@ -135,7 +149,7 @@ impl TestEnv {
     pub(crate) fn late_answer(&mut self, worker: u32, batch: u64, instance: u32) -> Vec<Action> {
         let (worker, batch, instance) = (WorkerId(worker), BatchId(batch), Instance(instance));
         self.event(|scheduler, out| {
-            let verdict = scheduler.on_done(worker, batch, instance, LONG, out);
+            let verdict = scheduler.on_done(worker, batch, instance, Cost::of_time(LONG), out);
             assert_eq!(verdict, Verdict::Late, "the answer is late");
         })
     }
@@ -182,7 +196,7 @@ impl TestEnv {
         let (worker, batch, instance) = (WorkerId(worker), BatchId(batch), Instance(instance));
         let mut verdict = Verdict::Late;
         self.event(|scheduler, out| {
-            verdict = scheduler.on_done(worker, batch, instance, LONG, out);
+            verdict = scheduler.on_done(worker, batch, instance, Cost::of_time(LONG), out);
         });
         verdict
     }

@@ -62,7 +62,7 @@ fn tail_is_spread_over_all_workers() {
 
 #[test]
 fn no_batch_is_larger_than_the_limit() {
-    let env = measured(1, &[1, 60_000], Duration::from_nanos(1));
+    let env = measured(1, &[1, 65_535], Duration::from_nanos(1));
     assert_eq!(size(&env, None), (65_536, SizeReason::Limit));
 }
 
@@ -82,4 +82,21 @@ fn reasons_are_plain_words() {
         words(SizeReason::EvenTail { remaining: 5 }),
         "small enough to spread the last `5` items over all workers"
     );
+}
+
+#[test]
+fn heavy_items_come_in_batches_of_a_megabyte() {
+    let mut env = measured(4, &[1, 8, 64], Duration::from_micros(1));
+    let heavy = |env: &mut TestEnv, id, count, bytes| {
+        gives!(env.submit_batch(of_function(7, id, count)), send_items(0, id, 0, 0..count));
+        gives!(env.done_with(0, id, Duration::from_micros(1) * count, bytes));
+    };
+    heavy(&mut env, 10, 10, 10 << 17);
+    assert_eq!(size(&env, None), (8, SizeReason::TargetBytes));
+    // The largest counts for a while: the next may be as heavy.
+    heavy(&mut env, 11, 10, 0);
+    assert_eq!(size(&env, None), (10, SizeReason::TargetBytes));
+    heavy(&mut env, 12, 1, 1 << 30);
+    assert_eq!(size(&env, None), (1, SizeReason::TargetBytes));
+    assert_eq!(SizeReason::TargetBytes.to_string(), "as many items as bring or take about 1 MB");
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use allcores_engine::batch::Cost;
 use allcores_engine::ids::{BatchId, Instance, WorkerId};
 use allcores_engine::scheduler::{Action, Config, Scheduler, Verdict};
 
@@ -28,7 +29,8 @@ fn nanos_per_pair(max_workers: usize, ahead: u64) -> u128 {
         }
         if let Some((worker, batch, instance)) = sent.pop_front() {
             let busy = Duration::from_micros(1);
-            let verdict = scheduler.on_done(worker, batch, instance, busy, &mut actions);
+            let verdict =
+                scheduler.on_done(worker, batch, instance, Cost::of_time(busy), &mut actions);
             done += u64::from(verdict == Verdict::Last);
         }
         let mut at = 0;

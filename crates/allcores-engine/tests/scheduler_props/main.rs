@@ -5,7 +5,7 @@ mod world;
 
 use std::time::Duration;
 
-use allcores_engine::batch::Batch;
+use allcores_engine::batch::{Batch, Cost};
 use allcores_engine::ids::{BatchId, FnId, Instance, WorkerId};
 use allcores_engine::scheduler::{Action, Claimed, Config, OnLost, Ran, Scheduler, StartPolicy};
 use proptest::prelude::*;
@@ -192,7 +192,7 @@ proptest! {
                 4 => scheduler.on_worker_ready(worker, &mut out),
                 5 => {
                     let _verdict =
-                        scheduler.on_done(worker, id, instance, Duration::MAX, &mut out);
+                        scheduler.on_done(worker, id, instance, Cost::of_time(Duration::MAX), &mut out);
                 }
                 6 => scheduler.on_skipped(worker, id, instance, &mut out),
                 7 => drop(scheduler.on_cancel(id, &mut out)),

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use allcores_engine::batch::{Batch, Items};
+use allcores_engine::batch::{Batch, Cost, Items};
 use allcores_engine::ids::{BatchId, FnId, Instance, WorkerId};
 use allcores_engine::scheduler::{
     Action, CancelStep, Claimed, Config, OnLost, Ran, Scheduler, Verdict,
@@ -364,7 +364,8 @@ impl World {
     fn deliver_done(&mut self, worker: WorkerId, (batch, instance): Given, busy: Duration) {
         // The answer counts before its actions are carried out, as in the pool.
         let mut actions = Vec::new();
-        let verdict = self.scheduler.on_done(worker, batch, instance, busy, &mut actions);
+        let verdict =
+            self.scheduler.on_done(worker, batch, instance, Cost::of_time(busy), &mut actions);
         let ended = self.fate(batch).ends > 0;
         assert_eq!(verdict == Verdict::Late, ended, "what was claimed has its answer");
         if verdict != Verdict::Late {
