@@ -62,7 +62,7 @@ fn tail_is_spread_over_all_workers() {
 
 #[test]
 fn no_batch_is_larger_than_the_limit() {
-    let env = measured(1, &[1, 65_535], Duration::from_nanos(1));
+    let env = measured(1, &[65_535; 8], Duration::from_nanos(1));
     assert_eq!(size(&env, None), (65_536, SizeReason::Limit));
 }
 
