@@ -130,21 +130,39 @@ class Pool:
     def counts(self) -> dict[str, int]:
         """What has been counted so far."""
 
-@final
+@disjoint_base
 class Slot:
-    """Where the outcome of one batch appears. Made by `Pool.submit`."""
+    """Where the outcome of one batch appears; the base of `Future`.
+
+    What may wait or change something needs the pool that the batch was given to.
+    """
+
+    def __new__(
+        cls,
+        pool: Pool | None = None,
+        function: int | None = None,
+        tag: int = 0,
+        count: int = 1,
+        payload: bytes | None = None,
+        limit: float | None = None,
+        retries: int = 0,
+        retry_timeouts: bool = False,
+    ) -> Self:
+        """Gives a batch to the pool, as `Pool.submit` does; without one, a slot that nothing stands
+        behind and nobody may ask.
+        """
 
     @property
-    def id(self) -> int:
+    def slot_id(self) -> int:
         """The number of the batch."""
 
-    def done(self) -> bool:
+    def slot_done(self) -> bool:
         """Whether the batch is over."""
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def slot_wait(self, pool: Pool, timeout: float | None = None) -> bool:
         """Waits until the batch is over; whether it is."""
 
-    def take(self) -> tuple[int, Any] | None:
+    def slot_take(self) -> tuple[int, Any] | None:
         """The outcome, once; None before the end and when it has been taken.
 
         `(tag, bytes)`, `(FAILED, (kind, worker, words, payload, limit))`, `(CANCELLED, None)` or,
@@ -154,19 +172,19 @@ class Slot:
         they are known, else None.
         """
 
-    def cancel(self) -> bool:
+    def slot_cancel(self, pool: Pool) -> bool:
         """Keeps the batch from starting; False when it has started or is over."""
 
-    def stop(self) -> bool:
-        """As `cancel`, and ends a batch that runs; False when it is over.
+    def slot_stop(self, pool: Pool) -> bool:
+        """As `slot_cancel`, and ends a batch that runs; False when it is over.
 
         The worker that runs it is killed with all it has started, and replaced.
         """
 
-    def running(self) -> bool:
+    def slot_running(self, pool: Pool) -> bool:
         """Whether a worker is running the batch now."""
 
-    def watch(self) -> bool:
+    def slot_watch(self) -> bool:
         """Asks for a notice when the batch is over; False when it is over already."""
 
 @final

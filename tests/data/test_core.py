@@ -48,12 +48,12 @@ class Front:
             self.pool.worker_started(worker, process.pid)
 
     def outcome(self, slot: Slot) -> tuple[int, Any]:
-        while not slot.done():
+        while not slot.slot_done():
             notice = self.pool.next_notice(0.02)
             if notice is not None and notice[0] == "said":
                 self.said.append(notice)
             self.start_wanted()
-        outcome = slot.take()
+        outcome = slot.slot_take()
         assert outcome is not None
         return outcome
 
@@ -122,12 +122,12 @@ def test_item_that_takes_too_long_fails_alone(front_of: Callable[..., Front]) ->
 def test_batch_that_runs_is_stopped(front_of: Callable[..., Front]) -> None:
     front = front_of(replace_lost=False)
     slot = front.submit("hang")
-    while not slot.running():
+    while not slot.slot_running(front.pool):
         pass
-    assert not slot.cancel()
-    assert slot.stop()
+    assert not slot.slot_cancel(front.pool)
+    assert slot.slot_stop(front.pool)
     assert front.outcome(slot) == (CANCELLED, None)
-    assert not slot.stop()
+    assert not slot.slot_stop(front.pool)
     assert front.outcome(front.submit("a")) == (TAG, b'["a"]')
 
 

@@ -22,6 +22,8 @@ mod collector;
 #[cfg(not(loom))]
 mod core;
 #[cfg(not(loom))]
+mod crowd;
+#[cfg(not(loom))]
 mod ears;
 pub mod error;
 pub mod ids;

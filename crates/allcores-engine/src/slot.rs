@@ -16,6 +16,8 @@ use std::time::Duration;
 use allcores_shm::primitive::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering};
 
 use crate::clock;
+#[cfg(not(loom))]
+use crate::crowd::Crowd;
 use crate::error::Failure;
 use crate::ids::BatchId;
 use crate::payload::{Body, Payload};
@@ -96,9 +98,23 @@ pub struct Slot {
     changed: Condvar,
 }
 
+#[cfg(not(loom))]
+static CROWD: Crowd = Crowd::new();
+
+#[cfg(not(loom))]
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if CROWD.leave() {
+            allcores_shm::give_free_memory_back();
+        }
+    }
+}
+
 impl Slot {
     /// A pending slot for the batch `id`.
     pub fn new(id: BatchId) -> Slot {
+        #[cfg(not(loom))]
+        CROWD.enter();
         Slot {
             id,
             done: AtomicBool::new(false),

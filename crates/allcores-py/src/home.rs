@@ -4,8 +4,6 @@
 //! may be held by threads that are not there. So the child must not touch what it
 //! inherited, not even to drop it.
 
-use std::sync::Arc;
-
 use allcores_engine::primitive::{AtomicU64, Ordering};
 use pyo3::PyResult;
 use pyo3::exceptions::PyRuntimeError;
@@ -31,6 +29,11 @@ impl<T> AtHome<T> {
         AtHome { value: Some(value), forks: FORKS.load(Ordering::Relaxed) }
     }
 
+    /// No value: nobody may use it anywhere.
+    pub(crate) fn empty() -> AtHome<T> {
+        AtHome { value: None, forks: FORKS.load(Ordering::Relaxed) }
+    }
+
     fn is_home(&self) -> bool {
         self.forks == FORKS.load(Ordering::Relaxed)
     }
@@ -51,32 +54,6 @@ impl<T> Drop for AtHome<T> {
     fn drop(&mut self) {
         if !self.is_home() {
             std::mem::forget(self.value.take());
-        }
-    }
-}
-
-/// A value that is at home where its owner is; there are many of these to one owner, so they keep
-/// no count of their own.
-pub(crate) struct AtHomeWith<T, O> {
-    both: Option<(T, Arc<AtHome<O>>)>,
-}
-
-impl<T, O> AtHomeWith<T, O> {
-    pub(crate) fn new(value: T, owner: Arc<AtHome<O>>) -> AtHomeWith<T, O> {
-        AtHomeWith { both: Some((value, owner)) }
-    }
-
-    /// The value and its owner, or a `RuntimeError` in a forked child.
-    pub(crate) fn get(&self) -> PyResult<(&T, &O)> {
-        let (value, owner) = self.both.as_ref().expect("it is taken out in `drop` alone");
-        Ok((value, owner.get()?))
-    }
-}
-
-impl<T, O> Drop for AtHomeWith<T, O> {
-    fn drop(&mut self) {
-        if self.both.as_ref().is_some_and(|(_, owner)| !owner.is_home()) {
-            std::mem::forget(self.both.take());
         }
     }
 }

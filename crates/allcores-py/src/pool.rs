@@ -1,7 +1,6 @@
 //! The pool, seen from Python.
 
 use std::os::fd::IntoRawFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use allcores_engine::pool::{MOST_UNFINISHED, Submission};
@@ -24,7 +23,14 @@ const KEEP: usize = 16 * 1024;
 /// The engine's pool.
 #[pyclass(frozen, module = "allcores._core")]
 pub(crate) struct Pool {
-    inner: Arc<AtHome<EnginePool>>,
+    inner: AtHome<EnginePool>,
+}
+
+impl Pool {
+    /// The engine's own, where it is at home.
+    pub(crate) fn get(&self) -> PyResult<&EnginePool> {
+        self.inner.get()
+    }
 }
 
 #[pymethods]
@@ -50,7 +56,7 @@ impl Pool {
         let link = if stream { LinkKind::Stream } else { LinkKind::Shm };
         let pool = EnginePool::new(PoolConfig { scheduler, link });
         let pool = pool.map_err(|error| engine_error(&error))?;
-        Ok(Pool { inner: Arc::new(AtHome::new(pool)) })
+        Ok(Pool { inner: AtHome::new(pool) })
     }
 
     /// Gives a batch to the pool. An item of it may run `limit` seconds, and is run again up to `retries`
@@ -58,7 +64,7 @@ impl Pool {
     #[pyo3(signature = (function, tag, count, payload, limit = None, retries = 0,
                         retry_timeouts = false))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
-    fn submit(
+    pub(crate) fn submit(
         &self,
         function: Option<u32>,
         tag: u32,
@@ -81,7 +87,7 @@ impl Pool {
         let function = function.map(FnId);
         let slot = pool.submit_on(Submission { function, tag, count, payload, terms });
         let slot = slot.map_err(|error| submit_error(&error))?;
-        Ok(Slot::new(slot, Arc::clone(&self.inner)))
+        Ok(Slot::of(slot))
     }
 
     /// Has all workers started with the first batch instead of one by one.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use allcores_engine::{Body, Outcome, Part, PartResult, Pool, Slot as EngineSlot, Stage};
+use allcores_engine::{Body, Outcome, Part, PartResult, Slot as EngineSlot, Stage};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::errors;
-use crate::home::{AtHome, AtHomeWith};
+use crate::home::AtHome;
+use crate::pool::Pool;
 
 /// How often a wait on the main thread looks for signals.
 pub(crate) const SIGNAL_SLICE: Duration = Duration::from_millis(50);
@@ -20,15 +21,16 @@ pub(crate) const CANCELLED: i64 = -2;
 /// The tag of an outcome that came in several parts.
 pub(crate) const PARTS: i64 = -3;
 
-/// Where the outcome of one batch appears.
-#[pyclass(frozen, module = "allcores._core")]
+/// Where the outcome of one batch appears; the base of `Future`, so that a call that waits is one
+/// object. What may wait or change something needs the pool again: a slot keeps none alive.
+#[pyclass(frozen, subclass, module = "allcores._core")]
 pub(crate) struct Slot {
-    inner: AtHomeWith<Arc<EngineSlot>, Pool>,
+    inner: AtHome<Arc<EngineSlot>>,
 }
 
 impl Slot {
-    pub(crate) fn new(slot: Arc<EngineSlot>, pool: Arc<AtHome<Pool>>) -> Slot {
-        Slot { inner: AtHomeWith::new(slot, pool) }
+    pub(crate) fn of(slot: Arc<EngineSlot>) -> Slot {
+        Slot { inner: AtHome::new(slot) }
     }
 }
 
@@ -99,24 +101,49 @@ fn outcome_of<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<(i64, Bound<'
 
 #[pymethods]
 impl Slot {
+    /// Gives a batch to the pool, as `Pool.submit` does; without one, a slot that nothing stands
+    /// behind and nobody may ask.
+    #[new]
+    #[pyo3(signature = (pool = None, function = None, tag = 0, count = 1, payload = None,
+                        limit = None, retries = 0, retry_timeouts = false))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    fn new(
+        pool: Option<&Pool>,
+        function: Option<u32>,
+        tag: u32,
+        count: u32,
+        payload: Option<&Bound<'_, PyBytes>>,
+        limit: Option<f64>,
+        retries: u32,
+        retry_timeouts: bool,
+    ) -> PyResult<Slot> {
+        match (pool, payload) {
+            (Some(pool), Some(payload)) => {
+                pool.submit(function, tag, count, payload, limit, retries, retry_timeouts)
+            }
+            _ => Ok(Slot { inner: AtHome::empty() }),
+        }
+    }
+
     /// The number of the batch.
     #[getter]
-    fn id(&self) -> PyResult<u64> {
-        Ok(self.inner.get()?.0.id().0)
+    fn slot_id(&self) -> PyResult<u64> {
+        Ok(self.inner.get()?.id().0)
     }
 
     /// Whether the batch is over.
-    fn done(&self) -> PyResult<bool> {
-        Ok(self.inner.get()?.0.is_done())
+    fn slot_done(&self) -> PyResult<bool> {
+        Ok(self.inner.get()?.is_done())
     }
 
     /// Waits until the batch is over, at most `timeout` seconds; whether it is.
-    #[pyo3(signature = (timeout = None))]
-    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let (slot, pool) = self.inner.get()?;
+    #[pyo3(signature = (pool, timeout = None))]
+    fn slot_wait(&self, py: Python<'_>, pool: &Pool, timeout: Option<f64>) -> PyResult<bool> {
+        let slot = self.inner.get()?;
         if slot.is_done() {
             return Ok(true);
         }
+        let pool = pool.get()?;
         wait_in_slices(py, timeout, |slice| pool.wait(slot, Some(slice)))
     }
 
@@ -124,8 +151,8 @@ impl Slot {
     /// `(CANCELLED, None)` or `(PARTS, [(start, tag, bytes or (kind, worker, words)), …])`; `None`
     /// before the end and when it has been taken. The payload and the seconds allowed of a batch
     /// that a worker ended over are there if they are known.
-    fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<(i64, Bound<'py, PyAny>)>> {
-        let (slot, _) = self.inner.get()?;
+    fn slot_take<'py>(&self, py: Python<'py>) -> PyResult<Option<(i64, Bound<'py, PyAny>)>> {
+        let slot = self.inner.get()?;
         let Some(outcome) = slot.take() else { return Ok(None) };
         let told = outcome_of(py, &outcome);
         if told.is_err() {
@@ -136,25 +163,24 @@ impl Slot {
     }
 
     /// Keeps the batch from starting; false when it has started or is over.
-    fn cancel(&self) -> PyResult<bool> {
-        let (slot, pool) = self.inner.get()?;
-        Ok(pool.cancel(slot))
+    fn slot_cancel(&self, pool: &Pool) -> PyResult<bool> {
+        Ok(pool.get()?.cancel(self.inner.get()?))
     }
 
-    /// As `cancel`, and ends a batch that runs: its worker is killed with all it has started, and replaced.
-    fn stop(&self, py: Python<'_>) -> PyResult<bool> {
-        let (slot, pool) = self.inner.get()?;
+    /// As `slot_cancel`, and ends a batch that runs: its worker is killed with all it has started,
+    /// and replaced.
+    fn slot_stop(&self, py: Python<'_>, pool: &Pool) -> PyResult<bool> {
+        let (slot, pool) = (self.inner.get()?, pool.get()?);
         Ok(py.detach(|| pool.stop(slot)))
     }
 
     /// Whether a worker is running the batch now.
-    fn running(&self) -> PyResult<bool> {
-        let (slot, pool) = self.inner.get()?;
-        Ok(pool.is_running(slot))
+    fn slot_running(&self, pool: &Pool) -> PyResult<bool> {
+        Ok(pool.get()?.is_running(self.inner.get()?))
     }
 
     /// Asks the pool for a notice when the batch is over; false when it is over already.
-    fn watch(&self) -> PyResult<bool> {
-        Ok(self.inner.get()?.0.watch() == Stage::Pending)
+    fn slot_watch(&self) -> PyResult<bool> {
+        Ok(self.inner.get()?.watch() == Stage::Pending)
     }
 }

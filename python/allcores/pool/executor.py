@@ -31,7 +31,7 @@ from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
 from ..settings import Settings
 from . import codec, context, inside, nesting, tags
-from .future import Future
+from .future import Caller, Future, name_of_call
 from .map import start_map
 from .options import Options, View
 from .runtime import Runtime, is_exiting
@@ -153,9 +153,14 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         if not runtime.is_begun and not self._begin():
             return inside.submit(fn, args, kwargs)
         try:
-            function = runtime.function_id(fn)
-            call = (args, kwargs) if function is not None else (fn, args, kwargs)
-            tag, payload = tags.CALL, runtime.launcher.encoder.dumps(call)
+            known = runtime.registered(fn)
+            if known is not None:
+                function, caller = known.tag, known.caller
+                payload = runtime.launcher.encoder.dumps((args, kwargs))
+            else:
+                function, caller = None, Caller(runtime, name_of_call(fn))
+                payload = runtime.launcher.encoder.dumps((fn, args, kwargs))
+            tag = tags.CALL
             if runtime.launcher.context_vars:
                 tag, payload = context.lay_before(runtime.context_values(), tag, payload)
         except KeyboardInterrupt:
@@ -167,11 +172,10 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             failed.set_exception(error)
             return failed
         try:
-            slot = runtime.submit(function, tag, 1, payload, terms)
+            return runtime.submit_call(caller, function, tag, payload, terms)
         except RuntimeError:
             self._check_open()
             raise
-        return Future.from_slot(slot, runtime, getattr(fn, "__qualname__", None))
 
     def map(  # `buffersize` came with 3.14
         self,

@@ -43,7 +43,7 @@ from .._core import CANCELLED, FAILED, PARTS
 from . import codec, context, tags
 
 if TYPE_CHECKING:
-    from .._core import Slot
+    from .._core import Pool, Slot
     from .options import Terms
     from .runtime import Runtime
 
@@ -65,9 +65,9 @@ class Chunk:
         self.slot = slot
         self.error = error
 
-    def withdraw(self) -> int:
+    def withdraw(self, pool: Pool) -> int:
         """Keeps it from starting; how many items that concerns."""
-        if self.slot is None or not self.slot.cancel():
+        if self.slot is None or not self.slot.slot_cancel(pool):
             return 0
         self.slot = None
         return len(self.items)
@@ -161,7 +161,7 @@ class Feed:
         with self._lock:
             self._paused = True
             for chunk in self._chunks:
-                chunk.withdraw()
+                chunk.withdraw(self.runtime.pool)
 
     def _is_open(self) -> bool:
         """Whether the pool still takes batches."""
@@ -181,7 +181,7 @@ class Feed:
             undone = sum(len(chunk.items) for chunk in self._chunks if chunk.is_withdrawn)
             self._given_up = True
             self._end()
-            return undone + sum(chunk.withdraw() for chunk in self._chunks)
+            return undone + sum(chunk.withdraw(self.runtime.pool) for chunk in self._chunks)
 
     def _resume(self) -> None:
         self._paused = False
@@ -215,7 +215,7 @@ class Feed:
             return False
         unfinished = 0
         for chunk in islice(reversed(chunks), window):
-            if chunk.slot is not None and not chunk.slot.done():
+            if chunk.slot is not None and not chunk.slot.slot_done():
                 unfinished += 1
         return unfinished < window
 
@@ -287,7 +287,7 @@ class Feed:
                     slot = None if newest is None else newest.slot
                 if slot is not None:
                     # While somebody consumes, a newer chunk is there when this one is done.
-                    slot.wait()
+                    slot.slot_wait(self.runtime.pool)
                 with self._lock:
                     if not self._chunks or self._chunks[-1] is newest:
                         self._top_up()
@@ -317,7 +317,7 @@ class Feed:
             chunk = self._chunks[0]
         if chunk.slot is not None:
             left = None if deadline is None else max(deadline - time.monotonic(), 0)
-            if not chunk.slot.wait(left):
+            if not chunk.slot.slot_wait(self.runtime.pool, left):
                 raise TimeoutError
         with self._lock:
             self._chunks.popleft()
@@ -339,7 +339,7 @@ class Feed:
         if chunk.slot is None:
             error = chunk.error or _cancelled()
             return _all_failed(len(chunk.items), lambda: error)
-        raw = chunk.slot.take()
+        raw = chunk.slot.slot_take()
         if raw is None:
             raise RuntimeError("a chunk's results were taken twice")
         tag, payload = raw

@@ -36,13 +36,15 @@ class CachedFunction:
     engine's id.
     """
 
-    __slots__ = ("_globals", "_namespace", "_watched", "function", "payload", "tag")
+    __slots__ = ("_globals", "_namespace", "_watched", "caller", "function", "payload", "tag")
 
     def __init__(self, function: Callable[..., Any], payload: bytes) -> None:
         self.function = function
         self.payload = payload
         self.tag: Any = None
-        """The caller's own: the id under which it registered the payload."""
+        """The executor's own: the id under which it registered the payload."""
+        self.caller: Any = None
+        """The executor's own: what the futures of its calls have in common."""
         self._namespace: dict[str, Any] = {}
         self._globals: tuple[tuple[str, Any], ...] = ()
         self._watched: tuple[tuple[Any, ...], ...] | None = ()

@@ -1,8 +1,8 @@
 """The future of an allcores executor: cheap until somebody looks inside.
 
-It is a `concurrent.futures.Future` in two tiers. The first holds nothing but a *slot* of
-the engine: `result`, `exception`, `done`, `cancel` and `running` talk to that. The second
-is the standard future with its condition, state and waiters. `wait`, `as_completed`,
+It is a `concurrent.futures.Future` in two tiers. The first is nothing but a *slot* of the
+engine: `result`, `exception`, `done`, `cancel` and `running` talk to that. The second is
+the standard future with its condition, state and waiters. `wait`, `as_completed`,
 `asyncio.wrap_future` and callbacks reach into those attributes; the first who does
 *inflates* the future: the attributes come into being with the state of that instant, and
 from then on the pool's notifier thread publishes the completion, exactly once, under the
@@ -14,13 +14,14 @@ would be counted twice.
 
 A future made by hand (`Future()`) is a standard future and nothing else.
 
-| `_outcome`                  | tier                                                         |
+| `_stage`                    | tier                                                         |
 | --------------------------- | ------------------------------------------------------------ |
-| None                        | first; what is to come will be in the slot                   |
-| `(state, exception, value)` | first, settled: the outcome is decoded, the slot let go      |
-| `_INFLATED`                 | second; while there is a slot, the completion is to come     |
+| a `Caller`                  | first; what is to come will be in the slot                   |
+| a `_Kept`                   | first; what has come could not be decoded yet                |
+| `(state, exception, value)` | first, settled: the outcome is decoded                       |
+| `_INFLATED`                 | second; while it has a `_source`, the completion is to come  |
 
-The first tier lives in `__slots__` alone: a waiting future has no dictionary.
+The first tier has one attribute and no dictionary: a waiting future is as small as it can be.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ from concurrent.futures import _base
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .._core import Slot
 from .forks import owned_fds
 
 if TYPE_CHECKING:
-    from allcores._core import Slot
+    from allcores._core import Pool
 
 T = TypeVar("T")
 Raw = tuple[int, Any]
@@ -74,68 +76,87 @@ owned_fds.on_child(_renew_locks)
 class Owner(Protocol):
     """Whoever made the future: knows how to decode and how to publish it."""
 
+    pool: Pool
+
     def decode(self, raw: Raw, call: str | None) -> tuple[bool, BaseException | None, Any]:
         """`(cancelled, exception, value)` of what the slot held; `call` is the function's name."""
 
-    def publish_later(self, future: Future[Any], slot: Slot) -> bool:
-        """Sees to it that `future` is settled when `slot` is done; False if it is done."""
+    def publish_later(self, future: Future[Any]) -> bool:
+        """Sees to it that `future` is settled when its slot is done; False if it is done."""
+
+
+class Caller:
+    """Who waits for a call of which function; one for all calls of it."""
+
+    __slots__ = ("name", "owner", "pool")
+
+    def __init__(self, owner: Owner, name: str | None) -> None:
+        self.owner = owner
+        self.pool = owner.pool
+        self.name = name
+
+    def take(self, future: Future[Any]) -> Raw | None:
+        """What has come, once."""
+        return future.slot_take()
+
+
+def name_of_call(function: object) -> str | None:
+    """What a future says that its call was of."""
+    return getattr(function, "__qualname__", None)
 
 
 class _Kept:
     """An outcome that was taken from its slot and could not be decoded, to be tried again."""
 
-    __slots__ = ("_raw",)
-    id = -1
+    __slots__ = ("_raw", "name", "owner")
 
-    def __init__(self, raw: Raw) -> None:
+    def __init__(self, raw: Raw, caller: _Source) -> None:
         self._raw: Raw | None = raw
+        self.owner: Owner = caller.owner
+        self.name: str | None = caller.name
 
-    def take(self) -> Raw | None:
+    def take(self, future: Future[Any]) -> Raw | None:
         raw, self._raw = self._raw, None
         return raw
 
-    def done(self) -> bool:
-        return True
 
-    def wait(self, timeout: float | None = None) -> bool:
-        return True
-
-    def running(self) -> bool:
-        return False
-
-    cancel = stop = watch = running
-
+_Source = Caller | _Kept
 
 _Settled = tuple[str, BaseException | None, Any]
 _INFLATED: Any = "inflated"
 
 
-class Future(_base.Future[T]):
+class Future(Slot, _base.Future[T]):
     """The result of a call that may not have been made yet.
 
     Everything `concurrent.futures.Future` has, with its meaning.
     """
 
-    __slots__ = ("_call", "_outcome", "_owner", "_slot")
+    __slots__ = ("_stage",)
 
-    _slot: Slot | _Kept | None
-    _owner: Owner | None
-    _call: str | None
-    _outcome: _Settled | None
+    _stage: _Source | _Settled
+    _source: _Source | None
 
     def __init__(self) -> None:
-        super().__init__()
-        self._slot = self._owner = self._call = None
-        self._outcome = _INFLATED
+        _base.Future.__init__(self)
+        self._stage = _INFLATED
+        self._source = None
 
     @classmethod
-    def from_slot(cls, slot: Slot, owner: Owner, call: str | None = None) -> Future[T]:
-        """The future of what `slot` stands for."""
-        future = cls.__new__(cls)
-        future._slot = slot
-        future._owner = owner
-        future._call = call
-        future._outcome = None
+    def submit(
+        cls,
+        caller: Caller,
+        function: int | None,
+        tag: int,
+        payload: bytes,
+        terms: tuple[Any, ...] | None,
+    ) -> Future[T]:
+        """Gives one call to the pool; the future of what it gives."""
+        if terms is None:
+            future = cls.__new__(cls, caller.pool, function, tag, 1, payload)
+        else:
+            future = cls.__new__(cls, caller.pool, function, tag, 1, payload, *terms)
+        future._stage = caller
         return future
 
     def result(self, timeout: float | None = None) -> T:
@@ -172,29 +193,26 @@ class Future(_base.Future[T]):
 
     def done(self) -> bool:
         """Whether the call has ended or was cancelled."""
-        if self._outcome is _INFLATED:
-            return super().done()
-        slot = self._slot
-        return slot is None or slot.done()
+        stage = self._stage
+        if type(stage) is Caller:
+            return self.slot_done()
+        return stage is not _INFLATED or super().done()
 
     def running(self) -> bool:
         """Whether a worker is running the call now."""
-        slot = self._slot
-        if slot is not None:
-            return slot.running()
-        return self._outcome is _INFLATED and super().running()
+        source = self._awaited()
+        if source is not None:
+            return type(source) is Caller and self.slot_running(source.pool)
+        return self._stage is _INFLATED and super().running()
 
     def cancelled(self) -> bool:
         """Whether the call was cancelled."""
-        slot = self._slot
-        if slot is not None and self._outcome is None:
-            if not slot.done():
+        if type(self._stage) is Caller:
+            if not self.slot_done():
                 return False
             self.settle()
-        outcome = self._outcome
-        if outcome is None or outcome is _INFLATED:
-            return super().cancelled()
-        return outcome[0] != _base.FINISHED
+        outcome = self._outcome()
+        return super().cancelled() if outcome is None else outcome[0] != _base.FINISHED
 
     def cancel(self, *, running: bool = False) -> bool:
         """Keeps the call from being made; False when it has started or is over.
@@ -202,11 +220,13 @@ class Future(_base.Future[T]):
         With `running`, a call that has started is stopped: its worker's whole process tree is
         killed and the worker replaced; no other call is touched. False when it is over.
         """
-        slot = self._slot
-        if slot is not None and (slot.stop() if running else slot.cancel()):
+        source = self._awaited()
+        if type(source) is Caller and (
+            self.slot_stop(source.pool) if running else self.slot_cancel(source.pool)
+        ):
             self.settle()
             return True
-        if slot is None and self._outcome is _INFLATED:
+        if source is None and self._stage is _INFLATED:
             return super().cancel()
         return self.cancelled()
 
@@ -227,42 +247,59 @@ class Future(_base.Future[T]):
     def settle(self) -> None:
         """Decodes the outcome of a slot that is done and, if inflated, publishes it."""
         while True:
-            slot, owner = self._slot, self._owner
-            if slot is None or owner is None:
+            source = self._awaited()
+            if source is None:
                 return
-            raw = slot.take()
+            raw = source.take(self)
             if raw is not None:
                 break
-            self._wait_until_settled(slot)
+            self._wait_until_settled(source)
         try:
-            cancelled, error, value = owner.decode(raw, self._call)
+            cancelled, error, value = source.owner.decode(raw, source.name)
         except BaseException:
             # An interrupt in the middle of unpickling: the outcome is not lost.
-            self._slot = _Kept(raw)
+            kept = _Kept(raw, source)
+            with _inflating:
+                if self._stage is _INFLATED:
+                    self._source = kept
+                else:
+                    self._stage = kept
             _tell_the_late()
             raise
         with _inflating:
-            inflated = self._outcome is _INFLATED
+            inflated = self._stage is _INFLATED
             if not inflated:
                 state = _base.CANCELLED_AND_NOTIFIED if cancelled else _base.FINISHED
-                self._outcome = (state, error, value)
-                self._slot = self._owner = None
+                self._stage = (state, error, value)
         if inflated:
             self._publish(cancelled, error, value)
         _tell_the_late()
 
     def fail(self, error: BaseException) -> None:
         """Publishes `error`, since the outcome can't be decoded: somebody waits for an end."""
-        if self._slot is not None and self._outcome is _INFLATED:
+        if self._stage is _INFLATED and self._source is not None:
             self._publish(False, error, None)
             _tell_the_late()
 
     def on_child(self) -> None:
         """In a forked child nobody will publish it: back to the first tier, which refuses."""
-        if self._slot is not None:
-            for name in _SECOND_TIER:
+        if self._stage is _INFLATED and self._source is not None:
+            source = self._source
+            for name in (*_SECOND_TIER, "_source"):
                 self.__dict__.pop(name, None)
-            self._outcome = None
+            self._stage = source
+
+    def _awaited(self) -> _Source | None:
+        """Where the outcome is to come from; None once there is one."""
+        stage = self._stage
+        if stage is _INFLATED:
+            return self._source
+        return None if type(stage) is tuple else stage  # type: ignore[return-value]
+
+    def _outcome(self) -> _Settled | None:
+        """The outcome, decoded; None in the second tier."""
+        stage = self._stage
+        return stage if type(stage) is tuple else None
 
     def _publish(self, cancelled: bool, error: BaseException | None, value: Any) -> None:
         if cancelled:
@@ -276,15 +313,15 @@ class Future(_base.Future[T]):
             self.set_exception(error)
         else:
             self.set_result(value)
-        self._slot = self._owner = None
+        self._source = None
 
-    def _wait_until_settled(self, slot: Slot | _Kept) -> None:
+    def _wait_until_settled(self, source: _Source) -> None:
         global _late
         with _settled:
             # Raised before looking; who settles looks at it after settling.
             _late += 1
             try:
-                while self._slot is slot:
+                while self._awaited() is source:
                     _settled.wait()
             finally:
                 _late -= 1
@@ -295,14 +332,12 @@ class Future(_base.Future[T]):
         None: this future is in the second tier, ask the standard methods.
         Raises `TimeoutError`.
         """
-        if self._outcome is None:
-            slot = self._slot
-            if slot is not None:
-                if not slot.wait(timeout):
-                    raise TimeoutError
-                self.settle()
-        outcome = self._outcome
-        return None if outcome is _INFLATED else outcome
+        stage = self._stage
+        if type(stage) is not tuple and stage is not _INFLATED:
+            if type(stage) is Caller and not self.slot_wait(stage.pool, timeout):
+                raise TimeoutError
+            self.settle()
+        return self._outcome()
 
     def __getattr__(self, name: str) -> Any:
         if name not in _SECOND_TIER:
@@ -312,26 +347,28 @@ class Future(_base.Future[T]):
         return self.__dict__[name]
 
     def _inflate(self) -> None:
-        while self._outcome is not _INFLATED:
+        while self._stage is not _INFLATED:
             with _inflating:
-                slot: Any = self._slot
-                owner = self._owner
-                if slot is None or (owner is not None and owner.publish_later(self, slot)):
-                    self._install(slot)
+                source = self._awaited()
+                if source is None or (type(source) is Caller and source.owner.publish_later(self)):
+                    self._install(source)
                     return
             self.settle()
 
-    def _install(self, slot: Slot | _Kept | None) -> None:
-        outcome = self._outcome
-        if outcome is _INFLATED:
+    def _install(self, source: _Source | None) -> None:
+        stage = self._stage
+        if stage is _INFLATED:
             return
-        if outcome is None:
-            is_running = slot is not None and slot.running()
+        if type(stage) is Caller:
+            is_running = self.slot_running(stage.pool)
             outcome = (_base.RUNNING if is_running else _base.PENDING, None, None)
+        else:
+            outcome = stage  # type: ignore[assignment]
         state = self.__dict__
         state["_state"], state["_exception"], state["_result"] = outcome
         state["_waiters"] = []
         state["_done_callbacks"] = []
         state["_condition"] = threading.Condition()
+        state["_source"] = source
         # Last: whoever sees it sees everything.
-        self._outcome = _INFLATED
+        self._stage = _INFLATED

@@ -29,12 +29,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .._core import CANCELLED, FAILED, Pool, mark_forked
 from . import blackbox, codec, context, death, leash, tags, worker
 from .forks import generation, owned_fds
-from .functions import FunctionCache
+from .functions import CachedFunction, FunctionCache
+from .future import Caller, Future, name_of_call
 from .obituary import Life
 
 if TYPE_CHECKING:
     from .._core import Slot
-    from .future import Future, Raw
+    from .future import Raw
     from .options import Terms
     from .start import Launcher
 
@@ -126,20 +127,37 @@ class Runtime:
         variables = self.launcher.context_vars
         return context.take(variables, self.launcher.encoder) if variables else b""
 
+    def submit_call(
+        self,
+        caller: Caller,
+        function: int | None,
+        tag: int,
+        payload: bytes,
+        terms: Terms | None,
+    ) -> Future[Any]:
+        """The same, for one call; its future."""
+        future: Future[Any] = Future.submit(caller, function, tag, payload, terms)
+        wanted = self.pool.workers_wanted()
+        if wanted:
+            self.start_workers(wanted)
+        return future
+
     def function_id(self, function: Callable[..., Any]) -> int | None:
         """The number under which the engine has the function; None if it must travel."""
+        cached = self.registered(function)
+        return None if cached is None else cached.tag
+
+    def registered(self, function: Callable[..., Any]) -> CachedFunction | None:
+        """The function as the engine has it; None if it must travel."""
         cached = self.functions.lookup(function)
-        if cached is None:
-            return None
-        if cached.tag is not None:
-            known: int = cached.tag
-            return known
+        if cached is None or cached.tag is not None:
+            return cached
         cached.tag = self.pool.register(cached.payload)
+        cached.caller = Caller(self, name_of_call(function))
         for dropped in self.functions.take_dropped():
             if dropped.tag is not None:
                 self.pool.forget(dropped.tag)
-        number: int = cached.tag
-        return number
+        return cached
 
     def decode(self, raw: Raw, call: str | None) -> tuple[bool, BaseException | None, Any]:
         """`(cancelled, exception, value)` of what a slot held."""
@@ -256,11 +274,11 @@ class Runtime:
 
     # -- the notifier -------------------------------------------------------------------
 
-    def publish_later(self, future: Future[Any], slot: Slot) -> bool:
-        """Has the notifier settle `future` when `slot` is done; False if it is done."""
-        number = slot.id
+    def publish_later(self, future: Future[Any]) -> bool:
+        """Has the notifier settle `future` when its slot is done; False if it is done."""
+        number = future.slot_id
         self._watched[number] = future
-        if slot.watch():
+        if future.slot_watch():
             return True
         self._watched.pop(number, None)
         return False
