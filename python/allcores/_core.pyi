@@ -4,7 +4,7 @@ Whatever is made here belongs to the process that made it: in a forked child eac
 raises `RuntimeError`. Seconds may be below zero (at once) or None (for ever).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, Self, final
 
 from typing_extensions import disjoint_base
@@ -21,6 +21,7 @@ __all__ = [
     "Unroll",
     "Walk",
     "mark_forked",
+    "plain_call",
 ]
 
 FAILED: Final[int]
@@ -33,6 +34,11 @@ FUNCTION: Final[int]
 """The tag of a message that brings a function."""
 FORGET: Final[int]
 """The tag of a message that takes a function away."""
+
+def plain_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
+    """The pickle of `(args, kwargs)`, if all of it is plain and small: None, bools, ints of 64
+    bits, floats, short strings and bytes, tuples of these.
+    """
 
 def mark_forked() -> None:
     """Says that this process is a fresh fork; everything made before is not at home in it."""
@@ -172,6 +178,14 @@ class Slot:
         they are known, else None.
         """
 
+    def slot_settled(self, tag: int, state: str) -> tuple[str, None, Any] | None:
+        """The value of a batch that is over, as `(state, None, value)`, if its answer has this
+        `tag` and is plain and small; else None, and the outcome stays where it is.
+        """
+
+    def slot_clear(self) -> None:
+        """Drops the outcome."""
+
     def slot_cancel(self, pool: Pool) -> bool:
         """Keeps the batch from starting; False when it has started or is over."""
 
@@ -207,6 +221,21 @@ class Port:
         A batch has a tag that is not negative, `FUNCTION` brings bytes, and `FORGET` has
         None for a payload (hence `Any`: the tag says which it is). A start that is not None
         makes the batch a careful one: only the items from there up to `stop` are to be run.
+        """
+
+    def serve(
+        self,
+        functions: dict[int | None, Callable[..., Any]],
+        tags: tuple[int, int],
+        failed: Callable[[BaseException, Callable[..., Any], tuple[Any, ...]], tuple[int, bytes]],
+        dumped: Callable[[Any, Callable[..., Any], tuple[Any, ...]], tuple[int, bytes]],
+    ) -> tuple[int | None, int, int | None, bytes | Any] | None:
+        """Makes the calls of registered functions whose arguments are plain, until there is
+        something else to do, which it returns as `next` does.
+
+        `functions` has them by number, `tags` are those of a batch that is one call and of an
+        answer that is its result. `failed(error, function, args)` and `dumped(value, function,
+        args)` give the answer for a call that raised and for a value that is not plain.
         """
 
     @property

@@ -51,6 +51,7 @@ def mad_pool() -> Iterator[Any]:
 @pytest.fixture
 def mad_workers(monkeypatch: pytest.MonkeyPatch, link: str) -> None:
     # What is forked from now on has it.
+    monkeypatch.setattr(worker, "is_simple", lambda loaded: False)
     monkeypatch.setattr(worker, "call", _answer_call)
     monkeypatch.setattr(worker, "chunk", _answer_chunk)
 

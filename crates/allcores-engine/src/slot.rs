@@ -183,6 +183,22 @@ impl Slot {
         self.lock().outcome.take().map(|outcome| *outcome)
     }
 
+    /// Copies an answer that fits to the front of `room`, and leaves it: its tag and its length.
+    #[cfg(not(loom))]
+    pub fn peek(&self, room: &mut [u8]) -> Option<(u32, usize)> {
+        if !self.is_done() {
+            return None;
+        }
+        match self.lock().outcome.as_deref() {
+            Some(Outcome::Answer { tag, body }) => {
+                let room = room.get_mut(..body.len())?;
+                body.copy_out(room);
+                Some((*tag, body.len()))
+            }
+            _ => None,
+        }
+    }
+
     /// Puts back what was taken and could not be used.
     pub fn put_back(&self, outcome: Outcome) {
         self.lock().outcome = Some(Box::new(outcome));

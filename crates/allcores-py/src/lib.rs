@@ -9,8 +9,10 @@ use pyo3::prelude::*;
 
 mod errors;
 mod home;
+mod plain;
 mod pool;
 mod port;
+mod serve;
 mod slot;
 mod unroll;
 
@@ -19,6 +21,8 @@ mod unroll;
 mod _core {
     #[pymodule_export]
     use super::home::mark_forked;
+    #[pymodule_export]
+    use super::plain::plain_call;
     #[pymodule_export]
     use super::pool::Pool;
     #[pymodule_export]

@@ -9,14 +9,15 @@ use allcores_engine::{
 };
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::errors::engine_error;
 use crate::home::AtHome;
+use crate::serve::Server;
 use crate::slot::to_bytes;
 
 /// What `next` returns: `(function, tag, start, payload)`; see there.
-type Told<'py> = (Option<u32>, i64, Option<u32>, Option<Bound<'py, PyBytes>>);
+pub(crate) type Told<'py> = (Option<u32>, i64, Option<u32>, Option<Bound<'py, PyBytes>>);
 
 /// The tag of a message that brings a function.
 pub(crate) const FUNCTION: i64 = -1;
@@ -30,8 +31,26 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    fn lock(&self) -> PyResult<MutexGuard<'_, EnginePort>> {
+    pub(crate) fn lock(&self) -> PyResult<MutexGuard<'_, EnginePort>> {
         self.inner.get().map(lock)
+    }
+
+    /// The next thing to do; waits for it. `None`: leave.
+    pub(crate) fn await_work(&self, py: Python<'_>) -> PyResult<Option<Work>> {
+        let port = self.inner.get()?;
+        loop {
+            let mut end = lock(port);
+            let bed = match end.try_next().map_err(|error| engine_error(&error))? {
+                Next::Work(work) => return Ok(Some(work)),
+                Next::Leave => return Ok(None),
+                Next::Nothing => end.bed(),
+            };
+            // Other threads may have something to say meanwhile.
+            drop(end);
+            let woken = py.detach(|| if bed.sleep()? { lock(port).awake() } else { Ok(()) });
+            woken.map_err(|error| engine_error(&error))?;
+            py.check_signals()?;
+        }
     }
 }
 
@@ -73,20 +92,26 @@ impl Port {
     /// `(function, FUNCTION, None, bytes)`: a function that later batches will name.
     /// `(function, FORGET, None, None)`: a function that no batch will name again.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Told<'py>>> {
-        let port = self.inner.get()?;
-        loop {
-            let mut end = lock(port);
-            let bed = match end.try_next().map_err(|error| engine_error(&error))? {
-                Next::Work(work) => return told(py, &work).map(Some),
-                Next::Leave => return Ok(None),
-                Next::Nothing => end.bed(),
-            };
-            // Other threads may have something to say meanwhile.
-            drop(end);
-            let woken = py.detach(|| if bed.sleep()? { lock(port).awake() } else { Ok(()) });
-            woken.map_err(|error| engine_error(&error))?;
-            py.check_signals()?;
-        }
+        self.await_work(py)?.map(|work| told(py, &work)).transpose()
+    }
+
+    /// Makes the calls of registered functions whose arguments are plain, until there is something
+    /// else to do, which it returns as `next` does.
+    ///
+    /// `functions` has them by number, `tags` are those of a batch that is one call and of an answer
+    /// that is its result. `failed(error, function, args)` and `dumped(value, function, args)` give the
+    /// answer, `(tag, bytes)`, for a call that raised and for a value that is not plain.
+    fn serve<'py>(
+        &self,
+        py: Python<'py>,
+        functions: &Bound<'py, PyDict>,
+        tags: (u32, u32),
+        failed: &Bound<'py, PyAny>,
+        dumped: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Told<'py>>> {
+        let server = Server { port: self, functions, call: tags.0, result: tags.1, failed, dumped };
+        let Some(work) = server.serve(py)? else { return Ok(None) };
+        told(py, &work).map(Some)
     }
 
     /// The end of the items that are to be run of the current careful batch; 0 for any other.

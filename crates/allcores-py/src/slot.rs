@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use allcores_engine::{Body, Outcome, Part, PartResult, Slot as EngineSlot, Stage};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
 use crate::errors;
 use crate::home::AtHome;
+use crate::plain;
 use crate::pool::Pool;
 
 /// How often a wait on the main thread looks for signals.
 pub(crate) const SIGNAL_SLICE: Duration = Duration::from_millis(50);
+
+/// Answers up to this size are looked at before they are taken.
+const PEEKED: usize = 128;
 
 /// The tag of an outcome that is a failure of the pool.
 pub(crate) const FAILED: i64 = -1;
@@ -160,6 +164,30 @@ impl Slot {
             slot.put_back(outcome);
         }
         told.map(Some)
+    }
+
+    /// The value of a batch that is over, as `(state, None, value)`, if `tag` says that there is one
+    /// and it is plain and small; else `None`, and the outcome stays where it is.
+    fn slot_settled<'py>(
+        &self,
+        py: Python<'py>,
+        tag: u32,
+        state: Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let slot = self.inner.get()?;
+        let mut room = [0; PEEKED];
+        let Some((found, len)) = slot.peek(&mut room) else { return Ok(None) };
+        if found != tag {
+            return Ok(None);
+        }
+        let Some(value) = plain::unpickled(py, &room[..len]) else { return Ok(None) };
+        PyTuple::new(py, [state, py.None().into_bound(py), value]).map(Some)
+    }
+
+    /// Drops the outcome.
+    fn slot_clear(&self) -> PyResult<()> {
+        drop(self.inner.get()?.take());
+        Ok(())
     }
 
     /// Keeps the batch from starting; false when it has started or is over.

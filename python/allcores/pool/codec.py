@@ -85,6 +85,11 @@ class LoadedFunction:
         self._tables = tables
         self._version = version
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it needs nothing in `__main__`."""
+        return not self._tables
+
     def ready(self) -> Callable[..., Any]:
         if self._tables and self._version != definitions.version():
             self._version = definitions.restore(self._tables)

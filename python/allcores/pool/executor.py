@@ -29,6 +29,7 @@ from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
+from .._core import plain_call
 from ..settings import Settings
 from . import codec, context, inside, nesting, tags
 from .future import Caller, Future, name_of_call
@@ -156,7 +157,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             known = runtime.registered(fn)
             if known is not None:
                 function, caller = known.tag, known.caller
-                payload = runtime.launcher.encoder.dumps((args, kwargs))
+                payload = plain_call(args, kwargs) or runtime.launcher.encoder.dumps((args, kwargs))
             else:
                 function, caller = None, Caller(runtime, name_of_call(fn))
                 payload = runtime.launcher.encoder.dumps((fn, args, kwargs))

@@ -34,6 +34,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .._core import Slot
+from . import tags
 from .forks import owned_fds
 
 if TYPE_CHECKING:
@@ -43,9 +44,7 @@ T = TypeVar("T")
 Raw = tuple[int, Any]
 
 # What of a standard future comes into being when it is inflated.
-_SECOND_TIER = frozenset(
-    {"_condition", "_state", "_result", "_exception", "_waiters", "_done_callbacks"}
-)
+_SECOND_TIER = ("_condition", "_state", "_result", "_exception", "_waiters", "_done_callbacks")
 
 # Inflating is rare and short and runs no foreign code; one lock for all futures keeps each
 # of them small. Reentrant, because the garbage collector may run in between.
@@ -126,6 +125,21 @@ _Settled = tuple[str, BaseException | None, Any]
 _INFLATED: Any = "inflated"
 
 
+class _Inflating:
+    """Stands for an attribute of the second tier until the future is inflated; then the future's
+    own goes before it. (A `__getattr__` would make each look at any attribute slow.)
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, future: Future[Any] | None, kind: type) -> Any:
+        if future is None:
+            raise AttributeError(f"type object {kind.__name__!r} has no attribute {self.name!r}")
+        future._inflate()
+        return future.__dict__[self.name]
+
+
 class Future(Slot, _base.Future[T]):
     """The result of a call that may not have been made yet.
 
@@ -138,7 +152,7 @@ class Future(Slot, _base.Future[T]):
     _source: _Source | None
 
     def __init__(self) -> None:
-        _base.Future.__init__(self)
+        super().__init__()
         self._stage = _INFLATED
         self._source = None
 
@@ -268,7 +282,7 @@ class Future(Slot, _base.Future[T]):
             raise
         with _inflating:
             inflated = self._stage is _INFLATED
-            if not inflated:
+            if self._awaited() is source and not inflated:
                 state = _base.CANCELLED_AND_NOTIFIED if cancelled else _base.FINISHED
                 self._stage = (state, error, value)
         if inflated:
@@ -334,17 +348,21 @@ class Future(Slot, _base.Future[T]):
         """
         stage = self._stage
         if type(stage) is not tuple and stage is not _INFLATED:
-            if type(stage) is Caller and not self.slot_wait(stage.pool, timeout):
-                raise TimeoutError
+            if type(stage) is Caller:
+                if not self.slot_wait(stage.pool, timeout):
+                    raise TimeoutError
+                # What is looked at stays in the slot until it is kept here: an interrupt between
+                # the two loses nothing.
+                settled = self.slot_settled(tags.RESULT, _base.FINISHED)
+                if settled is not None:
+                    with _inflating:
+                        if self._stage is stage:
+                            self._stage = settled
+                    if self._stage is settled:
+                        self.slot_clear()
+                        return settled
             self.settle()
         return self._outcome()
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _SECOND_TIER:
-            message = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(message, name=name, obj=self)
-        self._inflate()
-        return self.__dict__[name]
 
     def _inflate(self) -> None:
         while self._stage is not _INFLATED:
@@ -372,3 +390,7 @@ class Future(Slot, _base.Future[T]):
         state["_source"] = source
         # Last: whoever sees it sees everything.
         self._stage = _INFLATED
+
+
+for _name in _SECOND_TIER:
+    setattr(Future, _name, _Inflating(_name))

@@ -91,18 +91,25 @@ def initialize(port: Port, spec: bootstrap.Spec) -> bool:
 
 
 def serve(port: Port, memory: Memory | None = None) -> None:
-    """Answers batches until there are no more."""
+    """Answers batches until there are no more. Plain calls are the port's own affair."""
     functions: dict[int | None, codec.LoadedFunction | bytes] = {}
+    simple: dict[int | None, Callable[..., Any]] = {}
     while True:
-        told = port.next()
+        if memory is None:
+            told = port.serve(simple, (tags.CALL, tags.RESULT), failed, dumped)
+        else:
+            told = port.next()
         if told is None:
             return
         function, tag, start, payload = told
         if tag == FUNCTION:
-            functions[function] = load(payload)
+            loaded = functions[function] = load(payload)
+            if isinstance(loaded, codec.LoadedFunction) and is_simple(loaded):
+                simple[function] = loaded.function
             continue
         if tag == FORGET:
             functions.pop(function, None)
+            simple.pop(function, None)
             continue
         if memory is not None:
             memory.before_task()
@@ -115,6 +122,26 @@ def serve(port: Port, memory: Memory | None = None) -> None:
         del told, payload, answer
         if memory is not None and memory.is_passed():
             port.retire()
+
+
+def is_simple(loaded: codec.LoadedFunction) -> bool:
+    """Whether a call of it needs nothing done before."""
+    return loaded.is_ready and type(loaded.function) is not Retrying
+
+
+def failed(error: BaseException, function: Callable[..., Any], args: tuple[Any, ...]) -> Answer:
+    """The answer for a call that raised."""
+    return tags.ERROR, codec.dump_exception(
+        error, function_name=codec.name_of(function), argument_repr=codec.argument_text(args)
+    )
+
+
+def dumped(value: object, function: Callable[..., Any], args: tuple[Any, ...]) -> Answer:
+    """The answer for a call that returned `value`."""
+    try:
+        return tags.RESULT, codec.dumps_result(value)
+    except BaseException as error:
+        return failed(error, function, args)
 
 
 def load(payload: bytes) -> codec.LoadedFunction | bytes:
@@ -166,12 +193,9 @@ def call(loaded: codec.LoadedFunction | bytes | None, payload: bytes) -> Answer:
             value = function.run((args, kwargs), lambda: codec.loads(payload)[-2:])
         else:
             value = function(*args, **kwargs)
-        return tags.RESULT, codec.dumps_result(value)
     except BaseException as error:
-        text = codec.argument_text(args)
-        return tags.ERROR, codec.dump_exception(
-            error, function_name=codec.name_of(function), argument_repr=text
-        )
+        return failed(error, function, args)
+    return dumped(value, function, args)
 
 
 class Chunk:

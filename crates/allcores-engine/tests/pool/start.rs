@@ -43,8 +43,8 @@ fn a_process_that_cannot_be_started_breaks_the_pool() {
             assert_eq!(pool.take_workers_wanted(), 1);
             assert_eq!(pool.take_workers_wanted(), 0, "asking takes the number away");
             let (worker, control) = pool.open_link().unwrap().unwrap();
-            drop(control);
             pool.start_failed(worker);
+            drop(control);
             assert_eq!(failure(&slot), Failure::StartFailed { worker });
             assert!(pool.open_link().unwrap().is_none(), "no worker is wanted any more");
             pool.shut_down(false);

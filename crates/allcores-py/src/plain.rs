@@ -1,0 +1,331 @@
+//! Small plain values to the bytes of a pickle and back, without the pickler.
+//!
+//! A call with a number or two is worth less than the machinery of `pickle` around it. So what is
+//! plain (`None`, bools, ints, floats, strings, bytes, and tuples of these, of exactly these types)
+//! and small is written here, in pickle's own format: whoever reads it needs not know. What is not
+//! is left to Python. Reading takes a few more: lists and dictionaries, which the C pickler writes
+//! with the same few operations; whatever stands for more than a value is left to Python as well,
+//! before anything was made of it that could be seen.
+//!
+//! Written: protocol 5 without a frame and without memo. A mutable value is not written, since it
+//! might be there twice and must then arrive as one; a tuple that is there twice arrives as two
+//! equal ones.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+/// Nothing longer is written here: large values cost more than their handling anyway.
+const MOST: usize = 512;
+
+/// Nothing longer is read here: for long pickles the C unpickler is the quicker one.
+pub(crate) const MOST_READ: usize = 1024;
+
+/// Tuples may be nested so deep.
+const DEEPEST: usize = 8;
+
+/// The operations, by their names in the standard library's `pickletools`.
+mod op {
+    pub(super) const MARK: u8 = b'(';
+    pub(super) const STOP: u8 = b'.';
+    pub(super) const NONE: u8 = b'N';
+    pub(super) const NEWTRUE: u8 = 0x88;
+    pub(super) const NEWFALSE: u8 = 0x89;
+    pub(super) const BININT1: u8 = b'K';
+    pub(super) const BININT2: u8 = b'M';
+    pub(super) const BININT: u8 = b'J';
+    pub(super) const LONG1: u8 = 0x8a;
+    pub(super) const BINFLOAT: u8 = b'G';
+    pub(super) const SHORT_BINUNICODE: u8 = 0x8c;
+    pub(super) const BINUNICODE: u8 = b'X';
+    pub(super) const SHORT_BINBYTES: u8 = b'C';
+    pub(super) const BINBYTES: u8 = b'B';
+    pub(super) const EMPTY_TUPLE: u8 = b')';
+    pub(super) const TUPLE1: u8 = 0x85;
+    pub(super) const TUPLE2: u8 = 0x86;
+    pub(super) const TUPLE3: u8 = 0x87;
+    pub(super) const TUPLE: u8 = b't';
+    pub(super) const EMPTY_LIST: u8 = b']';
+    pub(super) const APPEND: u8 = b'a';
+    pub(super) const APPENDS: u8 = b'e';
+    pub(super) const EMPTY_DICT: u8 = b'}';
+    pub(super) const SETITEM: u8 = b's';
+    pub(super) const SETITEMS: u8 = b'u';
+    pub(super) const MEMOIZE: u8 = 0x94;
+    pub(super) const FRAME: u8 = 0x95;
+    pub(super) const PROTO: u8 = 0x80;
+}
+
+const PROTOCOL: u8 = 5;
+
+/// The pickle of a value, if it is plain.
+pub(crate) fn pickled(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
+    let mut out = begun();
+    write(value, &mut out, 0)?;
+    out.push(op::STOP);
+    Some(out)
+}
+
+/// The pickle of `(args, kwargs)`, if all of it is plain.
+pub(crate) fn pickled_call(
+    args: &Bound<'_, PyTuple>,
+    kwargs: &Bound<'_, PyDict>,
+) -> Option<Vec<u8>> {
+    let mut out = begun();
+    write_tuple(args, &mut out, 0)?;
+    out.push(op::EMPTY_DICT);
+    if !kwargs.is_empty() {
+        out.push(op::MARK);
+        for (name, value) in kwargs.iter() {
+            write(&name, &mut out, 0)?;
+            write(&value, &mut out, 0)?;
+        }
+        out.push(op::SETITEMS);
+    }
+    out.extend([op::TUPLE2, op::STOP]);
+    Some(out)
+}
+
+fn begun() -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    out.extend([op::PROTO, PROTOCOL]);
+    out
+}
+
+fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Option<()> {
+    if out.len() > MOST {
+        return None;
+    }
+    if let Ok(int) = value.cast_exact::<PyInt>() {
+        write_int(int.extract().ok()?, out);
+    } else if let Ok(float) = value.cast_exact::<PyFloat>() {
+        out.push(op::BINFLOAT);
+        out.extend(float.value().to_bits().to_be_bytes());
+    } else if let Ok(text) = value.cast_exact::<PyString>() {
+        let text = text.to_str().ok()?;
+        out.extend([op::SHORT_BINUNICODE, u8::try_from(text.len()).ok()?]);
+        out.extend(text.as_bytes());
+    } else if value.is_none() {
+        out.push(op::NONE);
+    } else if let Ok(truth) = value.cast_exact::<PyBool>() {
+        out.push(if truth.is_true() { op::NEWTRUE } else { op::NEWFALSE });
+    } else if let Ok(bytes) = value.cast_exact::<PyBytes>() {
+        let bytes = bytes.as_bytes();
+        out.extend([op::SHORT_BINBYTES, u8::try_from(bytes.len()).ok()?]);
+        out.extend(bytes);
+    } else if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+        write_tuple(tuple, out, depth)?;
+    } else {
+        return None;
+    }
+    Some(())
+}
+
+fn write_tuple(tuple: &Bound<'_, PyTuple>, out: &mut Vec<u8>, depth: usize) -> Option<()> {
+    if depth == DEEPEST {
+        return None;
+    }
+    let end = match tuple.len() {
+        0 => op::EMPTY_TUPLE,
+        1 => op::TUPLE1,
+        2 => op::TUPLE2,
+        3 => op::TUPLE3,
+        _ => {
+            out.push(op::MARK);
+            op::TUPLE
+        }
+    };
+    for item in tuple.iter_borrowed() {
+        write(&item, out, depth + 1)?;
+    }
+    out.push(end);
+    Some(())
+}
+
+fn write_int(int: i64, out: &mut Vec<u8>) {
+    if let Ok(small) = u8::try_from(int) {
+        out.extend([op::BININT1, small]);
+    } else if let Ok(small) = u16::try_from(int) {
+        out.push(op::BININT2);
+        out.extend(small.to_le_bytes());
+    } else if let Ok(small) = i32::try_from(int) {
+        out.push(op::BININT);
+        out.extend(small.to_le_bytes());
+    } else {
+        // As few bytes as hold it with its sign.
+        let bits = 65 - (if int < 0 { !int } else { int }).leading_zeros();
+        let len = bits.div_ceil(8);
+        out.extend([op::LONG1, len as u8]);
+        out.extend(&int.to_le_bytes()[..len as usize]);
+    }
+}
+
+/// The value of a pickle that holds nothing but plain values, lists and dictionaries; `None` for any
+/// other bytes, good or bad.
+pub(crate) fn unpickled<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
+    let mut bytes = Bytes(bytes);
+    let mut stack: Vec<Bound<'py, PyAny>> = Vec::with_capacity(8);
+    let mut marks: Vec<usize> = Vec::new();
+    loop {
+        let value = match bytes.one()? {
+            op::PROTO => {
+                bytes.some(1)?;
+                continue;
+            }
+            op::FRAME => {
+                bytes.some(8)?;
+                continue;
+            }
+            // What is remembered is never asked for: an operation that asks is unknown here.
+            op::MEMOIZE => continue,
+            op::MARK => {
+                marks.push(stack.len());
+                continue;
+            }
+            op::STOP => {
+                let value = stack.pop()?;
+                return (stack.is_empty() && marks.is_empty() && bytes.0.is_empty())
+                    .then_some(value);
+            }
+            op::APPEND => {
+                let item = stack.pop()?;
+                stack.last()?.cast_exact::<PyList>().ok()?.append(item).ok()?;
+                continue;
+            }
+            op::APPENDS => {
+                let items = above(&mut stack, &mut marks)?;
+                let list = stack.last()?.cast_exact::<PyList>().ok()?;
+                for item in items {
+                    list.append(item).ok()?;
+                }
+                continue;
+            }
+            op::SETITEM => {
+                let (value, key) = (stack.pop()?, stack.pop()?);
+                set(stack.last()?, key, value)?;
+                continue;
+            }
+            op::SETITEMS => {
+                let mut items = above(&mut stack, &mut marks)?.into_iter();
+                while let Some(key) = items.next() {
+                    set(stack.last()?, key, items.next()?)?;
+                }
+                continue;
+            }
+            op::TUPLE1 => tuple(py, &mut stack, 1)?,
+            op::TUPLE2 => tuple(py, &mut stack, 2)?,
+            op::TUPLE3 => tuple(py, &mut stack, 3)?,
+            op::TUPLE => PyTuple::new(py, above(&mut stack, &mut marks)?).ok()?.into_any(),
+            op::EMPTY_TUPLE => PyTuple::empty(py).into_any(),
+            op::EMPTY_LIST => PyList::empty(py).into_any(),
+            op::EMPTY_DICT => PyDict::new(py).into_any(),
+            scalar => bytes.scalar(py, scalar)?,
+        };
+        stack.push(value);
+    }
+}
+
+fn set(dict: &Bound<'_, PyAny>, key: Bound<'_, PyAny>, value: Bound<'_, PyAny>) -> Option<()> {
+    // A key of another type could run somebody's code.
+    let plain = key.is_exact_instance_of::<PyString>() || key.is_exact_instance_of::<PyInt>();
+    if plain { dict.cast_exact::<PyDict>().ok()?.set_item(key, value).ok() } else { None }
+}
+
+fn above<'py>(
+    stack: &mut Vec<Bound<'py, PyAny>>,
+    marks: &mut Vec<usize>,
+) -> Option<Vec<Bound<'py, PyAny>>> {
+    let mark = marks.pop()?;
+    (mark <= stack.len()).then(|| stack.split_off(mark))
+}
+
+fn tuple<'py>(
+    py: Python<'py>,
+    stack: &mut Vec<Bound<'py, PyAny>>,
+    len: usize,
+) -> Option<Bound<'py, PyAny>> {
+    let first = stack.len().checked_sub(len)?;
+    Some(PyTuple::new(py, stack.drain(first..)).ok()?.into_any())
+}
+
+/// What is left to read.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn one(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn some(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (some, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(some)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.some(N)?.try_into().ok()
+    }
+
+    fn length(&mut self) -> Option<usize> {
+        self.array().map(|len| u32::from_le_bytes(len) as usize)
+    }
+
+    fn text(&mut self, len: usize) -> Option<&'a str> {
+        std::str::from_utf8(self.some(len)?).ok()
+    }
+
+    fn scalar<'py>(&mut self, py: Python<'py>, operation: u8) -> Option<Bound<'py, PyAny>> {
+        let int = |int: i64| PyInt::new(py, int).into_any();
+        Some(match operation {
+            op::NONE => py.None().into_bound(py),
+            op::NEWTRUE => PyBool::new(py, true).to_owned().into_any(),
+            op::NEWFALSE => PyBool::new(py, false).to_owned().into_any(),
+            op::BININT1 => int(self.one()?.into()),
+            op::BININT2 => int(u16::from_le_bytes(self.array()?).into()),
+            op::BININT => int(i32::from_le_bytes(self.array()?).into()),
+            op::LONG1 => int(self.long()?),
+            op::BINFLOAT => {
+                let bits = u64::from_be_bytes(self.array()?);
+                PyFloat::new(py, f64::from_bits(bits)).into_any()
+            }
+            op::SHORT_BINUNICODE => {
+                let len = self.one()?.into();
+                PyString::new(py, self.text(len)?).into_any()
+            }
+            op::BINUNICODE => {
+                let len = self.length()?;
+                PyString::new(py, self.text(len)?).into_any()
+            }
+            op::SHORT_BINBYTES => {
+                let len = self.one()?.into();
+                PyBytes::new(py, self.some(len)?).into_any()
+            }
+            op::BINBYTES => {
+                let len = self.length()?;
+                PyBytes::new(py, self.some(len)?).into_any()
+            }
+            _ => return None,
+        })
+    }
+
+    fn long(&mut self) -> Option<i64> {
+        let len = self.one()?;
+        let bytes = self.some(len.into())?;
+        let negative = bytes.last().is_some_and(|last| last & 0x80 != 0);
+        let mut all = if negative { [0xff; 8] } else { [0; 8] };
+        all.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(i64::from_le_bytes(all))
+    }
+}
+
+/// The pickle of `(args, kwargs)`, if all of it is plain and small: `None`, bools, ints of 64 bits,
+/// floats, short strings and bytes, tuples of these.
+#[pyfunction]
+pub(crate) fn plain_call<'py>(
+    py: Python<'py>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: &Bound<'py, PyDict>,
+) -> Option<Bound<'py, PyBytes>> {
+    pickled_call(args, kwargs).map(|bytes| PyBytes::new(py, &bytes))
+}

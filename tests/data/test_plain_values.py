@@ -1,0 +1,110 @@
+"""Small plain values take a way of their own, past the pickler: what arrives is what `pickle` would
+have given, to the type and the sign of a zero."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support import tasks, troubles
+from support.implementations import Implementation
+
+from allcores._core import plain_call
+
+POWERS = [sign * 2**power + near for power in range(72) for sign in (1, -1) for near in (-1, 0, 1)]
+FLOATS = [0.0, -0.0, 1.5, 5e-324, 1.7976931348623157e308, float("inf"), float("-inf"), float("nan")]
+TEXTS = ["", "a", "ä", "€", "𝄞", "\0", "\ud800", "__main__", "x" * 255, "x" * 256, "é" * 128]
+BYTES = [b"", b"\0", b"__main__", b"." * 255, b"." * 256, b"." * 5000]
+
+
+class Text(str):
+    """Of this type and not plain text."""
+
+
+class Number(int):
+    """Of this type and not a plain number."""
+
+
+def deep(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = (value,)
+    return value
+
+
+def values() -> Iterator[Any]:
+    """One of each kind, and what comes of putting them together at random."""
+    simple = [*POWERS, *FLOATS, *TEXTS, *BYTES, None, True, False, Text("a"), Number(1)]
+    yield from simple
+    yield from (deep(depth) for depth in range(12))
+    yield from ((1,) * length for length in (0, 1, 2, 3, 4, 255, 256, 1000))
+    shared = [1]
+    yield (shared, shared)
+    yield from ([], {}, [[]], [1, "a", None], {"a": 1, 2: (3,)}, {(1, 2): 3}, {None: 1}, {1.5: 2})
+    yield from ({True: 1}, set(), {1}, frozenset({1}), 1j, range(3), bytearray(b"a"), ..., int)
+    source = random.Random(7)
+    for _ in range(2_000):
+        yield mixed(source, simple, 4)
+
+
+def mixed(source: random.Random, simple: list[Any], depth: int) -> Any:
+    kind = source.randrange(6) if depth else 0
+    some = [mixed(source, simple, depth - 1) for _ in range(source.randrange(4) if kind else 0)]
+    if kind < 3:
+        return source.choice(simple)
+    return tuple(some) if kind == 3 else some if kind == 4 else dict(enumerate(some))
+
+
+def exactly(value: Any) -> Any:
+    """What tells values apart that are equal: types, signs of zeroes, the order of keys."""
+    kind = type(value)
+    if kind is float:
+        return kind, struct.pack("d", value)
+    if kind in (tuple, list):
+        return kind, [exactly(item) for item in value]
+    if kind is dict:
+        return kind, [(exactly(key), exactly(item)) for key, item in value.items()]
+    return kind, value
+
+
+def test_bytes_of_a_plain_call_are_a_pickle_of_it() -> None:
+    written = 0
+    for value in values():
+        kwargs = {"name": value}
+        data = plain_call((value, 1), kwargs)
+        if data is not None:
+            assert exactly(pickle.loads(data)) == exactly(((value, 1), kwargs))
+            written += 1
+    assert written > 1_000
+
+
+@pytest.mark.parametrize(
+    "value", [[1], {}, Text("a"), Number(1), 2**63, "x" * 256, "\ud800", deep(9)]
+)
+def test_what_is_not_plain_is_left_to_the_pickler(value: object) -> None:
+    assert plain_call((value,), {}) is None
+
+
+def test_large_calls_are_left_to_the_pickler() -> None:
+    assert plain_call((1,) * 10_000, {}) is None
+
+
+def test_every_value_arrives_as_it_is(implementation: Implementation, link: str) -> None:
+    """There and back, as a positional and as a named argument."""
+    with implementation.pool() as pool:
+        pairs = [(value, pool.submit(tasks.identity, value)) for value in values()]
+        pairs += [(value, pool.submit(tasks.identity, value=value)) for value in values()]
+        for value, future in pairs:
+            assert exactly(future.result(timeout=50)) == exactly(value)
+
+
+def test_object_that_is_there_twice_arrives_as_one(implementation: Implementation) -> None:
+    shared = [1]
+    with implementation.pool(max_workers=1) as pool:
+        first, second = pool.submit(tasks.identity, (shared, shared)).result(timeout=50)
+        assert first is second
+        assert pool.submit(troubles.are_one, shared, shared).result(timeout=50)
