@@ -36,7 +36,9 @@ class CachedFunction:
     engine's id.
     """
 
-    __slots__ = ("_globals", "_namespace", "_watched", "caller", "function", "payload", "tag")
+    __slots__ = (
+        "_globals", "_namespace", "_watched", "caller", "function", "is_fixed", "payload", "tag",
+    )  # fmt: skip
 
     def __init__(self, function: Callable[..., Any], payload: bytes) -> None:
         self.function = function
@@ -45,11 +47,14 @@ class CachedFunction:
         """The executor's own: the id under which it registered the payload."""
         self.caller: Any = None
         """The executor's own: what the futures of its calls have in common."""
+        self.is_fixed = True
+        """It is right for ever."""
         self._namespace: dict[str, Any] = {}
         self._globals: tuple[tuple[str, Any], ...] = ()
         self._watched: tuple[tuple[Any, ...], ...] | None = ()
 
-    def _is_right(self) -> bool:
+    def is_right(self) -> bool:
+        """Whether the bytes still say what the function does."""
         get = self._namespace.get
         for name, value in self._globals:
             if get(name, _ABSENT) is not value:
@@ -76,7 +81,7 @@ class FunctionCache:
         key = id(function)
         entry = self._entries.get(key)  # it holds the function, so the id can't be another's
         if entry is not None:
-            if entry._is_right():
+            if entry.is_right():
                 self._entries.move_to_end(key)
                 return entry
             return self._renew(key, entry)
@@ -136,11 +141,13 @@ class FunctionCache:
             tuple(seen.items()),
             tuple(watched.values()),
         )
+        made.is_fixed = False
         return made
 
     def _unwatched(self, function: Callable[..., Any], main: dict[str, Any]) -> CachedFunction:
         made = CachedFunction(function, self._encoder.dumps(function))
         made._watched = None
+        made.is_fixed = False
         return made
 
 

@@ -156,23 +156,6 @@ class Future(Slot, _base.Future[T]):
         self._stage = _INFLATED
         self._source = None
 
-    @classmethod
-    def submit(
-        cls,
-        caller: Caller,
-        function: int | None,
-        tag: int,
-        payload: bytes,
-        terms: tuple[Any, ...] | None,
-    ) -> Future[T]:
-        """Gives one call to the pool; the future of what it gives."""
-        if terms is None:
-            future = cls.__new__(cls, caller.pool, function, tag, 1, payload)
-        else:
-            future = cls.__new__(cls, caller.pool, function, tag, 1, payload, *terms)
-        future._stage = caller
-        return future
-
     def result(self, timeout: float | None = None) -> T:
         """The call's result; waits for it at most `timeout` seconds.
 

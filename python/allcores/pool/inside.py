@@ -63,6 +63,7 @@ class Elsewhere:
 
     is_begun = False
     is_forked_copy = True
+    recent = None
 
 
 def check() -> None:

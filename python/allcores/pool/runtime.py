@@ -26,7 +26,7 @@ from multiprocessing import util as _registers_its_exit_before_ours  # noqa: F40
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .._core import CANCELLED, FAILED, Pool, mark_forked
+from .._core import CANCELLED, FAILED, Pool, Slot, mark_forked
 from . import blackbox, codec, context, death, leash, tags, worker
 from .forks import generation, owned_fds
 from .functions import CachedFunction, FunctionCache
@@ -77,6 +77,8 @@ class Runtime:
         )
         self.functions = FunctionCache(launcher.encoder)
         self.is_begun = False
+        self.recent: CachedFunction | None = None
+        """What was asked for last, if calls of it need nothing but their arguments."""
         self._has_begun = False
         self.processes: dict[int, BaseProcess] = {}
         self.feeds: set[Feed] = set()
@@ -136,7 +138,11 @@ class Runtime:
         terms: Terms | None,
     ) -> Future[Any]:
         """The same, for one call; its future."""
-        future: Future[Any] = Future.submit(caller, function, tag, payload, terms)
+        if terms is None:
+            future: Future[Any] = _new_slot(Future, self.pool, function, tag, 1, payload)
+        else:
+            future = _new_slot(Future, self.pool, function, tag, 1, payload, *terms)
+        future._stage = caller
         wanted = self.pool.workers_wanted()
         if wanted:
             self.start_workers(wanted)
@@ -150,7 +156,11 @@ class Runtime:
     def registered(self, function: Callable[..., Any]) -> CachedFunction | None:
         """The function as the engine has it; None if it must travel."""
         cached = self.functions.lookup(function)
-        if cached is None or cached.tag is not None:
+        if cached is None:
+            return None
+        if cached.tag is not None:
+            if self.is_begun and not self.launcher.context_vars:
+                self.recent = cached
             return cached
         cached.tag = self.pool.register(cached.payload)
         cached.caller = Caller(self, name_of_call(function))
@@ -401,6 +411,7 @@ class Runtime:
     def on_child(self) -> None:
         """In a forked child: whoever asks this for anything is told that it is not usable here."""
         self.is_begun = False
+        self.recent = None
         for future in self._watched.values():
             future.on_child()
         self._watched.clear()
@@ -415,6 +426,8 @@ class Runtime:
         for life in list(self._lives.values()):
             life.end(kill=kill)
 
+
+_new_slot: Callable[..., Any] = Slot.__new__
 
 _SLICE_SECONDS = 0.05
 
@@ -438,6 +451,7 @@ def _at_end_of_main() -> None:
     _main_has_ended = True
     for runtime in list(_runtimes):
         runtime.is_begun = False
+        runtime.recent = None
 
 
 def _at_exit() -> None:
