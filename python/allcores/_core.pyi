@@ -22,6 +22,7 @@ __all__ = [
     "Walk",
     "mark_forked",
     "plain_call",
+    "scalars_in",
 ]
 
 FAILED: Final[int]
@@ -226,16 +227,21 @@ class Port:
     def serve(
         self,
         functions: dict[int | None, Callable[..., Any]],
-        tags: tuple[int, int],
+        tags: tuple[int, int, int, int],
         failed: Callable[[BaseException, Callable[..., Any], tuple[Any, ...]], tuple[int, bytes]],
         dumped: Callable[[Any, Callable[..., Any], tuple[Any, ...]], tuple[int, bytes]],
+        continued: Callable[
+            [Callable[..., Any], bytes, list[Any], Any, BaseException | None], tuple[int, bytes]
+        ],
     ) -> tuple[int | None, int, int | None, bytes | Any] | None:
         """Makes the calls of registered functions whose arguments are plain, until there is
         something else to do, which it returns as `next` does.
 
-        `functions` has them by number, `tags` are those of a batch that is one call and of an
-        answer that is its result. `failed(error, function, args)` and `dumped(value, function,
-        args)` give the answer for a call that raised and for a value that is not plain.
+        `functions` has them by number, `tags` are those of a call, of a chunk, of a value and of
+        the values of a chunk. `failed(error, function, args)` and `dumped(value, function, args)`
+        give the answer for a call that raised and for a value that is not plain;
+        `continued(function, payload, values, value, error)` that for a chunk whose first items
+        gave `values`, and the next one `value` or `error`.
         """
 
     @property
@@ -284,5 +290,11 @@ class Unroll:
     def __new__(cls) -> Self: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Any: ...
-    def refill(self) -> list[Any] | None:
-        """The next items, the last one first; None at the end. Subclasses say which."""
+    def refill(self) -> list[Any] | bytes | None:
+        """The next items, the last one first; None at the end. Subclasses say which.
+
+        Also the pickle of a list that `scalars_in` knows: then the first one first.
+        """
+
+def scalars_in(pickled: bytes) -> int | None:
+    """How many items the pickled list has, if it is one of scalars; else None."""

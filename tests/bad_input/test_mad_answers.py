@@ -19,7 +19,7 @@ import allcores
 from allcores.pool import codec, logs, preview, tags, worker
 
 BOUND_SECONDS = 30.0
-RESULTS_TAGS = (tags.RESULTS, tags.APART)
+RESULTS_TAGS = (tags.RESULTS, tags.APART, tags.SCALARS)
 ERROR_TAGS = (tags.ERROR, tags.UNDECODED)
 MEMO_OPCODE = b"r"
 """With a large number after it, unpickling takes that much memory, in every Python."""

@@ -108,3 +108,86 @@ def test_object_that_is_there_twice_arrives_as_one(implementation: Implementatio
         first, second = pool.submit(tasks.identity, (shared, shared)).result(timeout=50)
         assert first is second
         assert pool.submit(troubles.are_one, shared, shared).result(timeout=50)
+
+
+def some_raise(number: int) -> Any:
+    """A result of another kind every now and then, or an exception, `StopIteration` among them."""
+    if number % 7 == 3:
+        raise StopIteration(number)
+    if number % 11 == 5:
+        raise ValueError(number)
+    return [number] if number % 5 == 2 else number
+
+
+def outcome(call: Any, number: int) -> Any:
+    try:
+        return exactly(call(number))
+    except BaseException as error:
+        return type(error), error.args
+
+
+@pytest.mark.ours_only("maps go on after an exception")
+@pytest.mark.parametrize("chunksize", [None, 1, 7, 1_000])
+@pytest.mark.parametrize("start", [0, 3, 4, 200])
+def test_chunk_of_numbers_gives_what_each_call_gives(
+    implementation: Implementation, link: str, chunksize: int | None, start: int
+) -> None:
+    """Whatever in the middle of a chunk turns out not to be plain."""
+    options = {} if chunksize is None else {"chunksize": chunksize}
+    numbers = range(start, start + 2_500)
+    with implementation.pool() as pool:
+        results = list(pool.map(some_raise, numbers, return_exceptions=True, **options))
+    found = [
+        (type(result), result.args) if isinstance(result, BaseException) else exactly(result)
+        for result in results
+    ]
+    assert found == [outcome(some_raise, number) for number in numbers]
+
+
+@pytest.mark.ours_only("errors name the argument")
+def test_failure_in_a_chunk_of_numbers_is_named(implementation: Implementation) -> None:
+    with implementation.pool() as pool:
+        error = next(
+            result
+            for result in pool.map(
+                some_raise, range(100, 200), chunksize=50, return_exceptions=True
+            )
+            if isinstance(result, ValueError)
+        )
+    (note,) = error.__notes__
+    assert "index 4" in note or "104" in note
+
+
+@pytest.mark.parametrize("chunksize", [1, 3, 5_000])
+def test_every_item_of_a_map_arrives_as_it_is(
+    implementation: Implementation, link: str, chunksize: int
+) -> None:
+    """Chunks of scalars alone, and mixed ones."""
+    scalars = [value for value in values() if not isinstance(value, tuple | list | dict)]
+    with implementation.pool() as pool:
+        for items in (scalars, list(range(3_000)), FLOATS * 100, TEXTS[:5] * 40, list(values())):
+            results = list(pool.map(tasks.identity, items, chunksize=chunksize))
+            assert [exactly(result) for result in results] == [exactly(item) for item in items]
+
+
+def test_items_taken_in_two_threads_are_all_there(implementation: Implementation) -> None:
+    import threading
+
+    with implementation.pool() as pool:
+        results = iter(pool.map(tasks.add_one, range(5_000), chunksize=100))
+        lock, taken = threading.Lock(), []
+
+        def take() -> None:
+            while True:
+                with lock:
+                    number = next(results, None)
+                if number is None:
+                    return
+                taken.append(number)
+
+        threads = [threading.Thread(target=take) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(taken) == list(range(1, 5_001))

@@ -12,6 +12,7 @@ mod home;
 mod plain;
 mod pool;
 mod port;
+mod scalars;
 mod serve;
 mod slot;
 mod unroll;
@@ -27,6 +28,8 @@ mod _core {
     use super::pool::Pool;
     #[pymodule_export]
     use super::port::{Port, Walk};
+    #[pymodule_export]
+    use super::scalars::scalars_in;
     #[pymodule_export]
     use super::slot::Slot;
     #[pymodule_export]

@@ -24,35 +24,35 @@ pub(crate) const MOST_READ: usize = 1024;
 const DEEPEST: usize = 8;
 
 /// The operations, by their names in the standard library's `pickletools`.
-mod op {
-    pub(super) const MARK: u8 = b'(';
-    pub(super) const STOP: u8 = b'.';
-    pub(super) const NONE: u8 = b'N';
-    pub(super) const NEWTRUE: u8 = 0x88;
-    pub(super) const NEWFALSE: u8 = 0x89;
-    pub(super) const BININT1: u8 = b'K';
-    pub(super) const BININT2: u8 = b'M';
-    pub(super) const BININT: u8 = b'J';
-    pub(super) const LONG1: u8 = 0x8a;
-    pub(super) const BINFLOAT: u8 = b'G';
-    pub(super) const SHORT_BINUNICODE: u8 = 0x8c;
-    pub(super) const BINUNICODE: u8 = b'X';
-    pub(super) const SHORT_BINBYTES: u8 = b'C';
-    pub(super) const BINBYTES: u8 = b'B';
-    pub(super) const EMPTY_TUPLE: u8 = b')';
-    pub(super) const TUPLE1: u8 = 0x85;
-    pub(super) const TUPLE2: u8 = 0x86;
-    pub(super) const TUPLE3: u8 = 0x87;
-    pub(super) const TUPLE: u8 = b't';
-    pub(super) const EMPTY_LIST: u8 = b']';
-    pub(super) const APPEND: u8 = b'a';
-    pub(super) const APPENDS: u8 = b'e';
-    pub(super) const EMPTY_DICT: u8 = b'}';
-    pub(super) const SETITEM: u8 = b's';
-    pub(super) const SETITEMS: u8 = b'u';
-    pub(super) const MEMOIZE: u8 = 0x94;
-    pub(super) const FRAME: u8 = 0x95;
-    pub(super) const PROTO: u8 = 0x80;
+pub(crate) mod op {
+    pub(crate) const MARK: u8 = b'(';
+    pub(crate) const STOP: u8 = b'.';
+    pub(crate) const NONE: u8 = b'N';
+    pub(crate) const NEWTRUE: u8 = 0x88;
+    pub(crate) const NEWFALSE: u8 = 0x89;
+    pub(crate) const BININT1: u8 = b'K';
+    pub(crate) const BININT2: u8 = b'M';
+    pub(crate) const BININT: u8 = b'J';
+    pub(crate) const LONG1: u8 = 0x8a;
+    pub(crate) const BINFLOAT: u8 = b'G';
+    pub(crate) const SHORT_BINUNICODE: u8 = 0x8c;
+    pub(crate) const BINUNICODE: u8 = b'X';
+    pub(crate) const SHORT_BINBYTES: u8 = b'C';
+    pub(crate) const BINBYTES: u8 = b'B';
+    pub(crate) const EMPTY_TUPLE: u8 = b')';
+    pub(crate) const TUPLE1: u8 = 0x85;
+    pub(crate) const TUPLE2: u8 = 0x86;
+    pub(crate) const TUPLE3: u8 = 0x87;
+    pub(crate) const TUPLE: u8 = b't';
+    pub(crate) const EMPTY_LIST: u8 = b']';
+    pub(crate) const APPEND: u8 = b'a';
+    pub(crate) const APPENDS: u8 = b'e';
+    pub(crate) const EMPTY_DICT: u8 = b'}';
+    pub(crate) const SETITEM: u8 = b's';
+    pub(crate) const SETITEMS: u8 = b'u';
+    pub(crate) const MEMOIZE: u8 = 0x94;
+    pub(crate) const FRAME: u8 = 0x95;
+    pub(crate) const PROTO: u8 = 0x80;
 }
 
 const PROTOCOL: u8 = 5;
@@ -60,9 +60,36 @@ const PROTOCOL: u8 = 5;
 /// The pickle of a value, if it is plain.
 pub(crate) fn pickled(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
     let mut out = begun();
-    write(value, &mut out, 0)?;
+    append(value, &mut out)?;
     out.push(op::STOP);
     Some(out)
+}
+
+/// Writes a value, if it is plain, behind what is there; if it is not, what is there stays as it is.
+pub(crate) fn append(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Option<()> {
+    let before = out.len();
+    let written = write(value, out, Room { end: before + MOST, depth: DEEPEST });
+    if written.is_none() {
+        out.truncate(before);
+    }
+    written
+}
+
+/// The beginning of the pickle of a list.
+pub(crate) fn list_begun() -> Vec<u8> {
+    let mut out = begun();
+    out.extend([op::EMPTY_LIST, op::MARK]);
+    out
+}
+
+/// An item of it, if it is a scalar.
+pub(crate) fn append_scalar(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Option<()> {
+    write(value, out, Room { end: out.len() + MOST, depth: 0 })
+}
+
+/// The end of it.
+pub(crate) fn list_ended(out: &mut Vec<u8>) {
+    out.extend([op::APPENDS, op::STOP]);
 }
 
 /// The pickle of `(args, kwargs)`, if all of it is plain.
@@ -71,13 +98,14 @@ pub(crate) fn pickled_call(
     kwargs: &Bound<'_, PyDict>,
 ) -> Option<Vec<u8>> {
     let mut out = begun();
-    write_tuple(args, &mut out, 0)?;
+    let room = Room { end: MOST, depth: DEEPEST };
+    write_tuple(args, &mut out, room)?;
     out.push(op::EMPTY_DICT);
     if !kwargs.is_empty() {
         out.push(op::MARK);
         for (name, value) in kwargs.iter() {
-            write(&name, &mut out, 0)?;
-            write(&value, &mut out, 0)?;
+            write(&name, &mut out, room)?;
+            write(&value, &mut out, room)?;
         }
         out.push(op::SETITEMS);
     }
@@ -85,14 +113,22 @@ pub(crate) fn pickled_call(
     Some(out)
 }
 
-fn begun() -> Vec<u8> {
+/// The first bytes of a pickle.
+pub(crate) fn begun() -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     out.extend([op::PROTO, PROTOCOL]);
     out
 }
 
-fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Option<()> {
-    if out.len() > MOST {
+/// How much may still be written: up to where, and how deep.
+#[derive(Clone, Copy)]
+struct Room {
+    end: usize,
+    depth: usize,
+}
+
+fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, room: Room) -> Option<()> {
+    if out.len() > room.end {
         return None;
     }
     if let Ok(int) = value.cast_exact::<PyInt>() {
@@ -113,17 +149,15 @@ fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Option<()
         out.extend([op::SHORT_BINBYTES, u8::try_from(bytes.len()).ok()?]);
         out.extend(bytes);
     } else if let Ok(tuple) = value.cast_exact::<PyTuple>() {
-        write_tuple(tuple, out, depth)?;
+        write_tuple(tuple, out, room)?;
     } else {
         return None;
     }
     Some(())
 }
 
-fn write_tuple(tuple: &Bound<'_, PyTuple>, out: &mut Vec<u8>, depth: usize) -> Option<()> {
-    if depth == DEEPEST {
-        return None;
-    }
+fn write_tuple(tuple: &Bound<'_, PyTuple>, out: &mut Vec<u8>, room: Room) -> Option<()> {
+    let inner = Room { depth: room.depth.checked_sub(1)?, ..room };
     let end = match tuple.len() {
         0 => op::EMPTY_TUPLE,
         1 => op::TUPLE1,
@@ -135,7 +169,7 @@ fn write_tuple(tuple: &Bound<'_, PyTuple>, out: &mut Vec<u8>, depth: usize) -> O
         }
     };
     for item in tuple.iter_borrowed() {
-        write(&item, out, depth + 1)?;
+        write(&item, out, inner)?;
     }
     out.push(end);
     Some(())
@@ -248,16 +282,17 @@ fn tuple<'py>(
 }
 
 /// What is left to read.
-struct Bytes<'a>(&'a [u8]);
+#[derive(Clone, Copy)]
+pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Bytes<'a> {
-    fn one(&mut self) -> Option<u8> {
+    pub(crate) fn one(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*first)
     }
 
-    fn some(&mut self, len: usize) -> Option<&'a [u8]> {
+    pub(crate) fn some(&mut self, len: usize) -> Option<&'a [u8]> {
         let (some, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(some)
@@ -275,7 +310,11 @@ impl<'a> Bytes<'a> {
         std::str::from_utf8(self.some(len)?).ok()
     }
 
-    fn scalar<'py>(&mut self, py: Python<'py>, operation: u8) -> Option<Bound<'py, PyAny>> {
+    pub(crate) fn scalar<'py>(
+        &mut self,
+        py: Python<'py>,
+        operation: u8,
+    ) -> Option<Bound<'py, PyAny>> {
         let int = |int: i64| PyInt::new(py, int).into_any();
         Some(match operation {
             op::NONE => py.None().into_bound(py),
@@ -307,6 +346,30 @@ impl<'a> Bytes<'a> {
             }
             _ => return None,
         })
+    }
+
+    /// Passes over a scalar that could be read.
+    pub(crate) fn pass_scalar(&mut self, operation: u8) -> Option<()> {
+        let len = match operation {
+            op::NONE | op::NEWTRUE | op::NEWFALSE => 0,
+            op::BININT1 => 1,
+            op::BININT2 => 2,
+            op::BININT => 4,
+            op::BINFLOAT => 8,
+            op::LONG1 => usize::from(self.one().filter(|len| *len <= 8)?),
+            op::SHORT_BINUNICODE => {
+                let len = self.one()?.into();
+                return self.text(len).map(drop);
+            }
+            op::BINUNICODE => {
+                let len = self.length()?;
+                return self.text(len).map(drop);
+            }
+            op::SHORT_BINBYTES => self.one()?.into(),
+            op::BINBYTES => self.length()?,
+            _ => return None,
+        };
+        self.some(len).map(drop)
     }
 
     fn long(&mut self) -> Option<i64> {

@@ -98,18 +98,21 @@ impl Port {
     /// Makes the calls of registered functions whose arguments are plain, until there is something
     /// else to do, which it returns as `next` does.
     ///
-    /// `functions` has them by number, `tags` are those of a batch that is one call and of an answer
-    /// that is its result. `failed(error, function, args)` and `dumped(value, function, args)` give the
-    /// answer, `(tag, bytes)`, for a call that raised and for a value that is not plain.
+    /// `functions` has them by number, `tags` names a call, a chunk, a value and the values of a chunk.
+    /// `failed(error, function, args)` and `dumped(value, function, args)` give the answer, `(tag, bytes)`,
+    /// for a call that raised and for a value that is not plain; `continued(function, payload, values,
+    /// value, error)` that for a chunk whose first items gave `values`, and the next one `value` or
+    /// `error`.
     fn serve<'py>(
         &self,
         py: Python<'py>,
         functions: &Bound<'py, PyDict>,
-        tags: (u32, u32),
+        tags: (u32, u32, u32, u32),
         failed: &Bound<'py, PyAny>,
         dumped: &Bound<'py, PyAny>,
+        continued: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Told<'py>>> {
-        let server = Server { port: self, functions, call: tags.0, result: tags.1, failed, dumped };
+        let server = Server { port: self, functions, tags: tags.into(), failed, dumped, continued };
         let Some(work) = server.serve(py)? else { return Ok(None) };
         told(py, &work).map(Some)
     }

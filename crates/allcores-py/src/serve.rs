@@ -1,8 +1,9 @@
-//! The worker's quick way through plain calls: registered functions with plain arguments.
+//! The worker's quick way through plain work: calls of registered functions with plain arguments, one
+//! by one or as the chunk of a map whose items are scalars.
 //!
-//! A call that `plain` can read is made here, and answered here if its result is plain too. All else
-//! goes back to Python, which knows what to do: batches of other kinds as `next` tells them,
-//! exceptions and results of other kinds through two callbacks.
+//! What `plain` can read is run here, and answered here if the results are plain too. All else goes
+//! back to Python, which knows what to do: batches of other kinds as `next` tells them, exceptions
+//! and results of other kinds through callbacks. Of a chunk Python takes over what is left.
 
 use allcores_engine::Work;
 use pyo3::exceptions::PyOSError;
@@ -12,24 +13,48 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use crate::errors::engine_error;
 use crate::plain;
 use crate::port::Port;
+use crate::scalars::Scalars;
 
 /// After so many calls in a row the worker's other threads get a chance, whatever the calls are.
 const CALLS_IN_A_ROW: u32 = 64;
 
-/// What it takes to answer a plain call.
+/// After so many items of a chunk it is looked whether a signal has come.
+const ITEMS_BETWEEN_LOOKS: usize = 256;
+
+/// What batches and answers are called.
+pub(crate) struct Tags {
+    /// A batch that is one call.
+    call: u32,
+    /// A batch that is a chunk, each item of which is an argument.
+    map: u32,
+    /// The value of a call.
+    result: u32,
+    /// The values of a chunk: a pickled list of scalars.
+    scalars: u32,
+}
+
+impl From<(u32, u32, u32, u32)> for Tags {
+    fn from((call, map, result, scalars): (u32, u32, u32, u32)) -> Tags {
+        Tags { call, map, result, scalars }
+    }
+}
+
+/// What it takes to answer plain work.
 pub(crate) struct Server<'a, 'py> {
     pub(crate) port: &'a Port,
     /// The registered functions that need nothing but to be called, by number.
     pub(crate) functions: &'a Bound<'py, PyDict>,
-    /// The tag of a batch that is one call.
-    pub(crate) call: u32,
-    /// The tag of an answer that is a value.
-    pub(crate) result: u32,
+    pub(crate) tags: Tags,
     /// `failed(error, function, args)` is the answer for a call that raised.
     pub(crate) failed: &'a Bound<'py, PyAny>,
     /// `dumped(value, function, args)` is the answer for a value that is not plain.
     pub(crate) dumped: &'a Bound<'py, PyAny>,
+    /// `continued(function, payload, values, value, error)` is the answer for a chunk of which there
+    /// are `values`; the next item gave `value`, unless there is an `error`.
+    pub(crate) continued: &'a Bound<'py, PyAny>,
 }
+
+type Items = Scalars<Vec<u8>>;
 
 struct Call<'py> {
     function: Bound<'py, PyAny>,
@@ -42,9 +67,15 @@ impl<'py> Server<'_, 'py> {
     pub(crate) fn serve(&self, py: Python<'py>) -> PyResult<Option<Work>> {
         let mut calls = 0_u32;
         while let Some(work) = self.port.await_work(py)? {
-            let Some(call) = self.read(py, &work)? else { return Ok(Some(work)) };
-            drop(work);
-            self.answer(py, call)?;
+            if let Some(call) = self.read(py, &work)? {
+                drop(work);
+                self.answer(py, call)?;
+            } else if let Some((function, items)) = self.read_chunk(&work)? {
+                drop(work);
+                self.answer_chunk(py, &function, items)?;
+            } else {
+                return Ok(Some(work));
+            }
             calls += 1;
             if calls.is_multiple_of(CALLS_IN_A_ROW) {
                 py.detach(|| ());
@@ -58,7 +89,7 @@ impl<'py> Server<'_, 'py> {
         let Work::Task { task, body } = work else { return Ok(None) };
         let mut room = [0; plain::MOST_READ];
         let (Some(number), true, Some(room)) =
-            (task.function, task.tag == self.call, room.get_mut(..body.len()))
+            (task.function, task.tag == self.tags.call, room.get_mut(..body.len()))
         else {
             return Ok(None);
         };
@@ -81,13 +112,65 @@ impl<'py> Server<'_, 'py> {
         };
         drop(kwargs);
         let sent = match &answer {
-            Ok(bytes) => self.reply(self.result, bytes),
+            Ok(bytes) => self.reply(self.tags.result, bytes),
             Err(answer) => self.reply_as_told(answer),
         };
         match sent {
             // The answer does not fit into memory; the news that it doesn't will.
             Err(error) if error.is_instance_of::<PyOSError>(py) => {
                 self.reply_as_told(&self.failed.call1((error, function, args))?)
+            }
+            sent => sent,
+        }
+    }
+
+    fn read_chunk(&self, work: &Work) -> PyResult<Option<(Bound<'py, PyAny>, Items)>> {
+        let Work::Task { task, body } = work else { return Ok(None) };
+        let (Some(number), true, false) = (task.function, task.tag == self.tags.map, task.careful)
+        else {
+            return Ok(None);
+        };
+        let Some(function) = self.functions.get_item(number.0)? else { return Ok(None) };
+        let payload = body.first(body.len());
+        Ok(Scalars::of_second(payload).map(|items| (function, items)))
+    }
+
+    fn answer_chunk(
+        &self,
+        py: Python<'py>,
+        function: &Bound<'py, PyAny>,
+        mut items: Items,
+    ) -> PyResult<()> {
+        let mut out = plain::list_begun();
+        let mut stopped = None;
+        while let Some(item) = items.next(py) {
+            let looks = items.left().is_multiple_of(ITEMS_BETWEEN_LOOKS);
+            let given = if looks { py.check_signals() } else { Ok(()) };
+            match given.and_then(|()| function.call1((item,))) {
+                Ok(value) if plain::append_scalar(&value, &mut out).is_some() => {}
+                other => {
+                    stopped = Some(other);
+                    break;
+                }
+            }
+        }
+        plain::list_ended(&mut out);
+        let sent = match &stopped {
+            None => self.reply(self.tags.scalars, &out),
+            Some(outcome) => {
+                let values = plain::unpickled(py, &out);
+                let (value, error) = match outcome {
+                    Ok(value) => (Some(value), None),
+                    Err(error) => (None, Some(error.clone_ref(py))),
+                };
+                let payload = PyBytes::new(py, items.bytes());
+                let told = (function, payload, values, value, error);
+                return self.reply_as_told(&self.continued.call1(told)?);
+            }
+        };
+        match sent {
+            Err(error) if error.is_instance_of::<PyOSError>(py) => {
+                self.reply_as_told(&self.failed.call1((error, function, ()))?)
             }
             sent => sent,
         }

@@ -39,7 +39,7 @@ from collections.abc import Callable, Iterable, Sized
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from .._core import CANCELLED, FAILED, PARTS
+from .._core import CANCELLED, FAILED, PARTS, scalars_in
 from . import codec, context, tags
 
 if TYPE_CHECKING:
@@ -332,9 +332,10 @@ class Feed:
         del item
         return False
 
-    def values_of(self, chunk: Chunk) -> tuple[list[Any], dict[int, Any]]:
-        """The chunk's values (None where an error is) and, by position, what stands for its
-        errors: an exception, the bytes of one, or what makes one.
+    def values_of(self, chunk: Chunk) -> tuple[list[Any] | bytes, dict[int, Any]]:
+        """The chunk's values (None where an error is; or, if there is none, a pickled list of
+        scalars) and, by position, what stands for its errors: an exception, the bytes of one, or
+        what makes one.
         """
         if chunk.slot is None:
             error = chunk.error or _cancelled()
@@ -351,6 +352,12 @@ class Feed:
             with self._lock:
                 self._chunks.extendleft(reversed(self._submit_singly(chunk.first, chunk.items)))
             return [], {}
+        if tag == tags.SCALARS:
+            # Left as they are: who gives them out makes them one by one.
+            if scalars_in(payload) == len(chunk.items):
+                return payload, {}
+            wrong = ValueError(f"these are not the results of {len(chunk.items)} items")
+            return _all_failed(len(chunk.items), lambda: self._unreadable(wrong, chunk, 0))
         if tag == PARTS:
             values: list[Any] = []
             errors: dict[int, Any] = {}

@@ -79,8 +79,10 @@ class Results(Unroll):
         results._has_raised = False
         return results
 
-    def refill(self) -> list[Any] | None:
-        """The next results, the last one first; None at the end. Raises an item's exception."""
+    def refill(self) -> list[Any] | bytes | None:
+        """The next results, the last one first, or pickled scalars; None at the end. Raises an
+        item's exception.
+        """
         error: BaseException | None
         try:
             found, error = self._next()
@@ -115,7 +117,7 @@ class Results(Unroll):
                 stacklevel=2,
             )
 
-    def _next(self) -> tuple[list[Any] | None, BaseException | None]:
+    def _next(self) -> tuple[list[Any] | bytes | None, BaseException | None]:
         while not self._values:
             feed = self._feed
             if feed is None:
@@ -126,6 +128,8 @@ class Results(Unroll):
                 feed.give_up()
                 return None, None
             values, self._errors = feed.values_of(chunk)
+            if isinstance(values, bytes):
+                return values, None
             if not self._errors:
                 if values:
                     values.reverse()

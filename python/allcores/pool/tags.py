@@ -28,3 +28,5 @@ RESULTS: Final = 3
 a dict from position to exception, as the codec writes it."""
 APART: Final = 4
 """As `RESULTS`, each value is a pickle of its own (empty where an error is)."""
+SCALARS: Final = 5
+"""The values of a chunk without errors: a pickled list of scalars."""

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 # one pickle: no result can spoil its neighbours'.
 _PLAIN = frozenset({int, float, str, bytes, bool, complex, type(None)})
 
+# The tags of what the port does by itself.
+_QUICK = (tags.CALL, tags.MAP, tags.RESULT, tags.SCALARS)
+
 Answer = tuple[int, bytes]
 
 _failed: list[Port] = []
@@ -96,7 +99,7 @@ def serve(port: Port, memory: Memory | None = None) -> None:
     simple: dict[int | None, Callable[..., Any]] = {}
     while True:
         if memory is None:
-            told = port.serve(simple, (tags.CALL, tags.RESULT), failed, dumped)
+            told = port.serve(simple, _QUICK, failed, dumped, continued)
         else:
             told = port.next()
         if told is None:
@@ -232,11 +235,32 @@ def chunk(loaded: codec.LoadedFunction | bytes | None, payload: bytes, *, star: 
     what = decode(loaded, payload, 0, star=star)
     if isinstance(what, bytes):
         return tags.UNDECODED, what
+    return completed(what, [], {}, star=star)
+
+
+def continued(
+    function: Callable[..., Any],
+    payload: bytes,
+    values: list[Any],
+    value: Any,
+    error: BaseException | None,
+) -> Answer:
+    """The answer for a chunk whose first items gave `values`, and the next one `value`, unless it
+    raised `error`.
+    """
+    what = Chunk(function, *codec.loads(payload))
+    errors = {}
+    if error is not None:
+        errors[len(values)] = failure(error, what, len(values))
+    values.append(value)
+    return completed(what, values, errors, star=False)
+
+
+def completed(what: Chunk, values: list[Any], errors: dict[int, bytes], *, star: bool) -> Answer:
+    """The answer for a chunk of which there is something already; runs the rest."""
     function = what.function
-    values: list[Any] = []
-    errors: dict[int, bytes] = {}
     append = values.append
-    rest = iter(what.items)
+    rest = iter(what.items[len(values) :] if values else what.items)
     while True:
         # An iterator goes on where it was: after a failure the loop is entered anew.
         try:
