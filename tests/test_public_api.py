@@ -51,7 +51,7 @@ MORE: dict[str, dict[str, Any]] = {
         "forward_logs": False,
     },
     "shutdown": {"timeout": None, "abandon": False},
-    "map": {"return_exceptions": False},
+    "map": {"return_exceptions": False, "ordered": True},
 }
 
 

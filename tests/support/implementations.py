@@ -86,6 +86,9 @@ DIFFERENCES = {
         "`next` gives the results after one that raised, and `return_exceptions=True` gives the "
         "exceptions as results; the standard iterator is over"
     ),
+    "maps give results as they come": (
+        "`map(ordered=False)` gives what is ready; the standard one waits for the next in order"
+    ),
     "dropped maps warn": "a map that is dropped before its end warns that items were not run",
     "maps are lazy": (
         "`map` takes items as results are consumed; the standard one takes all at once"

@@ -197,6 +197,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         chunksize: int = _MEASURED,
         buffersize: int | None = None,
         return_exceptions: bool = False,
+        ordered: bool = True,
     ) -> Iterator[T]:
         """The results of `fn` over the items of `iterables`, in order.
 
@@ -210,6 +211,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             chunksize: items a task; by default chosen by measured durations.
             buffersize: at most so many tasks whose results were not yet taken.
             return_exceptions: give what a call raised as its result, instead of raising it.
+            ordered: False gives results as they come; those of a task stay together.
 
         Raises:
             ValueError: for `chunksize` or `buffersize` below 1.
@@ -222,6 +224,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             chunksize=None if chunksize is _MEASURED else chunksize,
             buffersize=buffersize,
             return_exceptions=return_exceptions,
+            ordered=ordered,
             options=None,
         )
 
@@ -234,6 +237,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         chunksize: int | None,
         buffersize: int | None,
         return_exceptions: bool,
+        ordered: bool,
         options: Options | None,
     ) -> Iterator[T]:
         if chunksize is not None and chunksize < 1:
@@ -263,6 +267,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             max_workers=self._max_workers,
             terms=None if options is None else options.terms(),
             return_exceptions=return_exceptions,
+            ordered=ordered,
         )
 
     def options(self, **changes: Any) -> View:

@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core import CANCELLED, FAILED, PARTS, scalars_in
 from . import codec, context, tags
+from .arrivals import Arrivals
 
 if TYPE_CHECKING:
     from .._core import Pool, Slot
@@ -90,8 +91,10 @@ class Feed:
         buffersize: int | None,
         max_workers: int,
         terms: Terms | None = None,
+        ordered: bool = True,
     ) -> None:
         self.runtime = runtime
+        self._arrivals = None if ordered else Arrivals(runtime.watch)
         self.attended = False
         self.name = codec.name_of(fn)
         self._terms = terms
@@ -191,6 +194,7 @@ class Feed:
         for chunk in withdrawn:
             (again,) = self._submit(chunk.first, chunk.items)
             chunk.slot, chunk.error = again.slot, again.error
+            self._expect(chunk)
         if not self._over:
             self._start_feeder()
 
@@ -234,7 +238,7 @@ class Feed:
         if items:
             first = self._taken
             self._taken += len(items)
-            self._chunks.extend(self._submit(first, items))
+            self._append(self._submit(first, items))
         return self._error is None and len(items) == size
 
     def _submit(self, first: int, items: list[Any]) -> list[Chunk]:
@@ -256,6 +260,15 @@ class Feed:
         except RuntimeError as error:
             return [Chunk(first, items, None, self._refusal(error))]
         return [Chunk(first, items, slot)]
+
+    def _append(self, chunks: list[Chunk]) -> None:
+        self._chunks.extend(chunks)
+        for chunk in chunks:
+            self._expect(chunk)
+
+    def _expect(self, chunk: Chunk) -> None:
+        if self._arrivals is not None:
+            self._arrivals.expect(chunk)
 
     def _submit_singly(self, first: int, items: list[Any]) -> list[Chunk]:
         return [
@@ -297,7 +310,9 @@ class Feed:
     # -- results ------------------------------------------------------------------------
 
     def next_chunk(self, deadline: float | None) -> Chunk | None:
-        """The oldest chunk, done; None at the end. Raises `TimeoutError`."""
+        """The oldest chunk, or the next one that has ended, done; None at the end. Raises
+        `TimeoutError`.
+        """
         if self.runtime.is_forked_copy:
             self.runtime.pool.check_open()  # which refuses; our lock may be held for ever
         with self._lock:
@@ -315,14 +330,24 @@ class Feed:
                     self.runtime.pool.check_open()
                 return None
             chunk = self._chunks[0]
-        if chunk.slot is not None:
-            left = None if deadline is None else max(deadline - time.monotonic(), 0)
-            if not chunk.slot.slot_wait(self.runtime.pool, left):
-                raise TimeoutError
+        if self._arrivals is not None:
+            chunk = self._next_arrival(self._arrivals, deadline)
+        elif chunk.slot is not None and not chunk.slot.slot_wait(
+            self.runtime.pool, _seconds_until(deadline)
+        ):
+            raise TimeoutError
         with self._lock:
-            self._chunks.popleft()
+            self._chunks.remove(chunk)
             self._top_up()
         return chunk
+
+    def _next_arrival(self, arrivals: Arrivals, deadline: float | None) -> Chunk:
+        while True:
+            chunk: Chunk = arrivals.wait(_seconds_until(deadline))
+            with self._lock:
+                ended = chunk.error if chunk.slot is None else chunk.slot.slot_done()
+                if ended and chunk in self._chunks:
+                    return chunk
 
     def _is_exhausted(self) -> bool:
         try:
@@ -350,7 +375,10 @@ class Feed:
             and self._is_open()
         ):
             with self._lock:
-                self._chunks.extendleft(reversed(self._submit_singly(chunk.first, chunk.items)))
+                singly = self._submit_singly(chunk.first, chunk.items)
+                self._chunks.extendleft(reversed(singly))
+                for each in singly:
+                    self._expect(each)
             return [], {}
         if tag == tags.SCALARS:
             # Left as they are: who gives them out makes them one by one.
@@ -412,6 +440,10 @@ class Feed:
                     errors[position] = error
             values.append(value)
         return values, errors
+
+
+def _seconds_until(deadline: float | None) -> float | None:
+    return None if deadline is None else max(deadline - time.monotonic(), 0)
 
 
 def error_from(stand_in: Any) -> BaseException:

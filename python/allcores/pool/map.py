@@ -1,4 +1,4 @@
-"""`map`: an iterator over the results of a feed, in order.
+"""`map`: an iterator over the results of a feed, in order, or as chunks end.
 
 After an exception that a call raised the iterator can go on: asking for the next result
 gives the next item's. Whoever does not ask, as a `for` loop doesn't, lets go of the iterator
@@ -35,6 +35,7 @@ def start_map(
     max_workers: int,
     terms: Terms | None = None,
     return_exceptions: bool = False,
+    ordered: bool = True,
 ) -> Iterator[Any]:
     """The iterator over the results; the first window of chunks is submitted by now."""
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -48,6 +49,7 @@ def start_map(
         buffersize=buffersize,
         max_workers=max_workers,
         terms=terms,
+        ordered=ordered,
     )
     feed.begin()
     return Results(feed, deadline, return_exceptions)

@@ -110,6 +110,7 @@ class Optioned(Protocol):
         chunksize: int | None,
         buffersize: int | None,
         return_exceptions: bool,
+        ordered: bool,
         options: Options | None,
     ) -> Iterator[T]: ...
 
@@ -140,6 +141,7 @@ class View:
         chunksize: int | None = None,
         buffersize: int | None = None,
         return_exceptions: bool = False,
+        ordered: bool = True,
     ) -> Iterator[T]:
         """As the executor's `map`, with these options applied to each item; `timeout` here is the
         whole map's, as the executor's is.
@@ -151,6 +153,7 @@ class View:
             chunksize=chunksize,
             buffersize=buffersize,
             return_exceptions=return_exceptions,
+            ordered=ordered,
             options=self._options,
         )
 

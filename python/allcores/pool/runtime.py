@@ -42,6 +42,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger("allcores")
 
 
+class Watcher(Protocol):
+    """Who waits for a batch without waiting."""
+
+    def settle(self) -> None:
+        """It is over."""
+
+    def fail(self, error: BaseException) -> None:
+        """It is over, and `settle` has raised."""
+
+    def on_child(self) -> None:
+        """This is a forked child, where it will never be."""
+
+
 class Feed(Protocol):
     """A map that has not taken all its items yet."""
 
@@ -85,7 +98,7 @@ class Runtime:
         self.feeder_threads: set[threading.Thread] = set()
         self._lives: dict[int, Life] = {}
         self._leaving: set[int] = set()
-        self._watched: dict[int, Future[Any]] = {}
+        self._watched: dict[int, Watcher] = {}
         self._starting = threading.Lock()
         self._notifier: threading.Thread | None = None
         self._fd_source: int | None = None
@@ -286,9 +299,13 @@ class Runtime:
 
     def publish_later(self, future: Future[Any]) -> bool:
         """Has the notifier settle `future` when its slot is done; False if it is done."""
-        number = future.slot_id
-        self._watched[number] = future
-        if future.slot_watch():
+        return self.watch(future, future)
+
+    def watch(self, slot: Slot, whom: Watcher) -> bool:
+        """Has the notifier settle `whom` when `slot` is done; False if it is done."""
+        number = slot.slot_id
+        self._watched[number] = whom
+        if slot.slot_watch():
             return True
         self._watched.pop(number, None)
         return False
@@ -324,7 +341,7 @@ class Runtime:
 
         logs.handle(record)
 
-    def _settle(self, future: Future[Any]) -> None:
+    def _settle(self, future: Watcher) -> None:
         try:
             future.settle()
         except BaseException as error:
