@@ -186,5 +186,8 @@ class _Judge:
         pids = {pid, *(life.pid for life in lived)}
         order = entry.order
         by_itself = order.kind in DEADLY and not pids & self.killed
+        if self.killed and len(lived) <= entry.terms.retries:
+            # A try may have ended in a worker that was killed before the call had begun.
+            by_itself = False
         if by_itself and order.failures <= min(entry.terms.retries, ALWAYS - 1):
             yield "was given up before its retries were used up"

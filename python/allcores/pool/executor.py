@@ -32,7 +32,7 @@ from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 from .._core import plain_call
 from ..settings import Settings
 from . import codec, context, inside, nesting, tags
-from .future import Caller, Future, name_of_call
+from .future import Caller, Future
 from .map import start_map
 from .options import Options, View
 from .runtime import Runtime, is_exiting
@@ -170,7 +170,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
                 function, caller = known.tag, known.caller
                 payload = plain_call(args, kwargs) or runtime.launcher.encoder.dumps((args, kwargs))
             else:
-                function, caller = None, Caller(runtime, name_of_call(fn))
+                function, caller = None, Caller(runtime, codec.name_of(fn))
                 payload = runtime.launcher.encoder.dumps((fn, args, kwargs))
             tag = tags.CALL
             if runtime.launcher.context_vars:

@@ -99,11 +99,6 @@ class Caller:
         return future.slot_take()
 
 
-def name_of_call(function: object) -> str | None:
-    """What a future says that its call was of."""
-    return getattr(function, "__qualname__", None)
-
-
 class _Kept:
     """An outcome that was taken from its slot and could not be decoded, to be tried again."""
 

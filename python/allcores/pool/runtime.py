@@ -30,7 +30,7 @@ from .._core import CANCELLED, FAILED, Pool, Slot, mark_forked
 from . import blackbox, codec, context, death, leash, tags, worker
 from .forks import generation, owned_fds
 from .functions import CachedFunction, FunctionCache
-from .future import Caller, Future, name_of_call
+from .future import Caller, Future
 from .obituary import Life
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Runtime:
                 self.recent = cached
             return cached
         cached.tag = self.pool.register(cached.payload)
-        cached.caller = Caller(self, name_of_call(function))
+        cached.caller = Caller(self, codec.name_of(function))
         for dropped in self.functions.take_dropped():
             if dropped.tag is not None:
                 self.pool.forget(dropped.tag)
