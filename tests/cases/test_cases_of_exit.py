@@ -141,6 +141,30 @@ def test_c71_ctrl_c_while_the_interpreter_waits_at_its_exit_leaves_nobody(
     assert result.words.count("Traceback (most recent call last)") <= 1, result.words
 
 
+@pytest.mark.ours_only("Ctrl-C ends what runs")
+def test_c71_ctrl_c_that_the_interpreter_passes_over_leaves_nobody(
+    implementation: Implementation, link: str, meeting: Meeting, tmp_path: Path
+) -> None:
+    """It comes while the interpreter begins to wait for threads: it is reported and forgotten, and
+    so is whoever was to be told that `main` is over."""
+    body = """
+        import threading
+
+        def interrupted():
+            raise KeyboardInterrupt
+
+        pool = ProcessPoolExecutor(2, context)
+        futures = [pool.submit(troubles.spin, place) for _ in range(10)]
+        place.wait()
+        threading._register_atexit(interrupted)
+        """
+    with programs.started(program(meeting, body), tmp_path) as running:
+        pids = {arrival.pid for arrival in meeting.await_arrivals(2)}
+        meeting.open()
+        running.finish()
+        assert not processes.wait_until_gone(pids, 0)
+
+
 @BOUNDED
 @pytest.mark.parametrize("start_method", START_METHODS)
 @pytest.mark.parametrize("stuck", ["spin", "refuse_to_end", "stop_itself"])

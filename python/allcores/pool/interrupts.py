@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -30,6 +31,29 @@ def blocked() -> Iterator[None]:
     finally:
         if os.getpid() == pid:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_came_at_exit = False
+
+
+def remember_at_exit() -> None:
+    """From here on a Ctrl-C is remembered: the interpreter, which is ending, may pass over it."""
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):
+        signal.signal(signal.SIGINT, _remember)
+
+
+def came_at_exit() -> bool:
+    """Whether there was one since."""
+    return _came_at_exit
+
+
+def _remember(number: int, frame: FrameType | None) -> None:
+    global _came_at_exit
+    _came_at_exit = True
+    raise KeyboardInterrupt
 
 
 def leave_to_parent(*, unblock: bool) -> None:

@@ -27,7 +27,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._core import CANCELLED, FAILED, Pool, Slot, mark_forked
-from . import blackbox, codec, context, death, leash, tags, worker
+from . import blackbox, codec, context, death, interrupts, leash, tags, worker
 from .forks import generation, owned_fds
 from .functions import CachedFunction, FunctionCache
 from .future import Caller, Future
@@ -465,6 +465,7 @@ def is_exiting() -> bool:
 
 def _at_end_of_main() -> None:
     global _main_has_ended
+    interrupts.remember_at_exit()
     _main_has_ended = True
     for runtime in list(_runtimes):
         runtime.is_begun = False
@@ -472,26 +473,37 @@ def _at_end_of_main() -> None:
 
 
 def _at_exit() -> None:
-    waiting = list(_runtimes)
-    interrupted = _was_interrupted()
-    for runtime in waiting:
-        runtime.shut_down(cancel=interrupted)
-        if interrupted:
-            runtime.end()
     try:
+        if _was_interrupted():
+            _end_all()
+        waiting = list(_runtimes)
+        for runtime in waiting:
+            runtime.shut_down(cancel=False)
         for runtime in waiting:
             runtime.join()
     except BaseException:
-        for runtime in waiting:
-            runtime.shut_down(cancel=True)
-            runtime.end()
+        _end_all()
         raise
 
 
+def _end_all() -> None:
+    for runtime in list(_runtimes):
+        runtime.shut_down(cancel=True)
+        runtime.end()
+
+
 def _was_interrupted() -> bool:
-    """Whether a Ctrl-C that nobody caught ends the program."""
+    """Whether a Ctrl-C that nobody caught ends the program, or came while it was ending.
+
+    The interpreter passes over one that comes while it waits for threads, and over whatever it had
+    still to do there: our own call among that, perhaps.
+    """
     kind = getattr(sys, "last_type", None)
-    return isinstance(kind, type) and issubclass(kind, KeyboardInterrupt)
+    return (
+        not _main_has_ended
+        or interrupts.came_at_exit()
+        or (isinstance(kind, type) and issubclass(kind, KeyboardInterrupt))
+    )
 
 
 threading._register_atexit(_at_end_of_main)  # type: ignore[attr-defined]
