@@ -342,6 +342,29 @@ def test_c11_futures_of_a_broken_pool_share_no_exception(
     assert len(lengths) == 1
 
 
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_c12_job_that_ends_without_a_word_fails_its_future(
+    implementation: Implementation, start_method: str
+) -> None:
+    """The process side of it: a worker that ends as if all were well, with nothing written and the
+    exit code of success. (Jobs of a cluster's queue are for the back ends of clusters.)"""
+    with implementation.pool(start_method, max_workers=1) as pool:
+        error = pool.submit(tasks.leave_in_peace).exception(timeout=50)
+    assert isinstance(error, BrokenProcessPool)
+
+
+@REPLACES
+def test_c12_pool_goes_on_after_a_job_that_ended_without_a_word(
+    implementation: Implementation, link: str
+) -> None:
+    with implementation.pool(max_workers=1, on_worker_death="replace") as pool:
+        futures = [pool.submit(tasks.leave_in_peace), pool.submit(tasks.add_one, 1)]
+        error = futures[0].exception(timeout=50)
+        assert isinstance(error, implementation.module.WorkerDied)
+        assert error.exitcode == 0
+        assert futures[1].result(timeout=50) == 2
+
+
 def test_c13_death_of_an_idle_worker_is_heard_without_being_asked_for(
     implementation: Implementation, link: str, meeting: Meeting
 ) -> None:

@@ -62,6 +62,11 @@ def fail() -> NoReturn:
     raise UserError("as asked")
 
 
+def leave_in_peace() -> NoReturn:
+    """Ends the process with the exit code of success."""
+    os._exit(0)
+
+
 def system_exit() -> NoReturn:
     sys.exit(3)
 
