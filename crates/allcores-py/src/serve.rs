@@ -165,7 +165,7 @@ impl<'py> Server<'_, 'py> {
                 };
                 let payload = PyBytes::new(py, items.bytes());
                 let told = (function, payload, values, value, error);
-                return self.reply_as_told(&self.continued.call1(told)?);
+                self.reply_as_told(&self.continued.call1(told)?)
             }
         };
         match sent {

@@ -175,8 +175,9 @@ class Runtime:
             if self.is_begun and not self.launcher.context_vars:
                 self.recent = cached
             return cached
-        cached.tag = self.pool.register(cached.payload)
         cached.caller = Caller(self, codec.name_of(function))
+        # Last: whoever sees it sees everything.
+        cached.tag = self.pool.register(cached.payload)
         for dropped in self.functions.take_dropped():
             if dropped.tag is not None:
                 self.pool.forget(dropped.tag)
