@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .pool.executor import ProcessPoolExecutor
     from .pool.future import Future
     from .pool.options import options
+    from .pool.shares import Shared
+    from .pool.sharing import share
 
 __version__ = "0.1.0"
 
@@ -47,6 +49,7 @@ __all__ = [
     "InvalidStateError",
     "ProcessPoolExecutor",
     "RemoteError",
+    "Shared",
     "TaskTimeout",
     "ThreadPoolExecutor",
     "TimeoutError",
@@ -54,6 +57,7 @@ __all__ = [
     "WorkerDied",
     "as_completed",
     "options",
+    "share",
     "wait",
 ]
 
@@ -65,7 +69,9 @@ _HOMES = {
     "TaskTimeout": "allcores.errors",
     "TransportError": "allcores.errors",
     "WorkerDied": "allcores.errors",
+    "Shared": "allcores.pool.shares",
     "options": "allcores.pool.options",
+    "share": "allcores.pool.sharing",
 }
 
 

@@ -4,7 +4,7 @@ Whatever is made here belongs to the process that made it: in a forked child eac
 raises `RuntimeError`. Seconds may be below zero (at once) or None (for ever).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Literal, Self, final
 
 from typing_extensions import disjoint_base
@@ -15,12 +15,17 @@ __all__ = [
     "FORGET",
     "FUNCTION",
     "PARTS",
+    "Buffer",
+    "Delivery",
+    "Known",
     "Pool",
     "Port",
+    "Shipment",
     "Slot",
     "Unroll",
     "Walk",
     "mark_forked",
+    "note_fork",
     "plain_call",
     "scalars_in",
 ]
@@ -36,10 +41,79 @@ FUNCTION: Final[int]
 FORGET: Final[int]
 """The tag of a message that takes a function away."""
 
-def plain_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
-    """The pickle of `(args, kwargs)`, if all of it is plain and small: None, bools, ints of 64
-    bits, floats, short strings and bytes, tuples of these.
+@final
+class Known:
+    """Objects that were registered, known by their identity; whoever enters one sees to it that it
+    is discarded before it has gone.
     """
+
+    def __new__(cls) -> Known: ...
+    def enter(self, known: object, number: int, bases: tuple[Any, ...] | None = None) -> None:
+        """`known` has that number; an array with `bases` only while none of them is writable."""
+
+    def discard(self, address: int) -> None:
+        """The object with this `id` is not known any more."""
+
+def plain_call(
+    args: tuple[Any, ...], kwargs: dict[str, Any], known: Known | None = None
+) -> bytes | Shipment | None:
+    """The pickle of `(args, kwargs)`, if all of it is plain and small: None, bools, ints of 64
+    bits, floats, short strings and bytes, tuples of these; or known. None if it is not.
+    """
+
+def note_fork() -> None:
+    """To be called before this process forks: what is mapped now stays as it is for the child."""
+
+Loose = bytes | tuple[list[Any], list[memoryview], list[int]]
+"""Bytes; or the chunks of a stream, the buffers beside it, the numbers that it needs."""
+
+@final
+class Shipment:
+    """A pickled value with its large buffers, as they were when this was made."""
+
+    def __new__(
+        cls, chunks: Iterable[Any], buffers: Iterable[Any], needs: list[int] = ...
+    ) -> Shipment:
+        """`needs` are the numbers of registered values that its reader must have."""
+
+    @property
+    def written(self) -> int:
+        """How many bytes of large buffers had to be written."""
+
+    @property
+    def saved(self) -> int:
+        """How many bytes of large buffers were there already, from an earlier shipment."""
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it has in all."""
+
+@final
+class Delivery:
+    """A pickled value that has arrived with large buffers."""
+
+    def open(self) -> tuple[memoryview, list[memoryview]]:
+        """The stream, and the buffers beside it: memory of this process's own, new at each call."""
+
+    def stream(self) -> memoryview:
+        """The stream alone."""
+
+    def after(self, start: int) -> Delivery:
+        """The same with a stream that starts later."""
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes arrived beside the letter."""
+
+@final
+class Buffer:
+    """A large buffer that has arrived: memory of this process's own, to be read and written."""
+
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    @property
+    def is_mapped(self) -> bool:
+        """Whether nothing was copied."""
 
 def mark_forked() -> None:
     """Says that this process is a fresh fork; everything made before is not at home in it."""
@@ -61,7 +135,7 @@ class Pool:
         function: int | None,
         tag: int,
         count: int,
-        payload: bytes,
+        payload: bytes | Shipment,
         limit: float | None = None,
         retries: int = 0,
         retry_timeouts: bool = False,
@@ -78,7 +152,7 @@ class Pool:
     def check_open(self) -> None:
         """Raises what `submit` would raise."""
 
-    def register(self, function: bytes) -> int:
+    def register(self, function: bytes | Shipment) -> int:
         """Keeps a function's bytes and returns its number."""
 
     def forget(self, function: int) -> None:
@@ -101,6 +175,9 @@ class Pool:
 
     def start_collector(self) -> None:
         """Starts the thread that listens to the workers."""
+
+    def let_go(self) -> None:
+        """It has finished: lets go of memory that was kept for batches to come."""
 
     def shut_down(self, cancel_pending: bool) -> None:
         """Accepts no more batches; cancels those that have not started, if asked to."""
@@ -150,7 +227,7 @@ class Slot:
         function: int | None = None,
         tag: int = 0,
         count: int = 1,
-        payload: bytes | None = None,
+        payload: bytes | Shipment | None = None,
         limit: float | None = None,
         retries: int = 0,
         retry_timeouts: bool = False,
@@ -228,10 +305,10 @@ class Port:
         self,
         functions: dict[int | None, Callable[..., Any]],
         tags: tuple[int, int, int, int],
-        failed: Callable[[BaseException, Callable[..., Any], tuple[Any, ...]], tuple[int, bytes]],
-        dumped: Callable[[Any, Callable[..., Any], tuple[Any, ...]], tuple[int, bytes]],
+        failed: Callable[[BaseException, Callable[..., Any], tuple[Any, ...]], tuple[int, Loose]],
+        dumped: Callable[[Any, Callable[..., Any], tuple[Any, ...]], tuple[int, Loose]],
         continued: Callable[
-            [Callable[..., Any], bytes, list[Any], Any, BaseException | None], tuple[int, bytes]
+            [Callable[..., Any], Any, list[Any], Any, BaseException | None], tuple[int, Loose]
         ],
     ) -> tuple[int | None, int, int | None, bytes | Any] | None:
         """Makes the calls of registered functions whose arguments are plain, until there is
@@ -251,10 +328,10 @@ class Port:
     def walk(self, items: list[Any]) -> Walk:
         """Iterates over those items, noting which one runs; see `Walk`."""
 
-    def part(self, tag: int, payload: bytes) -> None:
+    def part(self, tag: int, payload: Loose) -> None:
         """Hands over the results since the last part, of the newest item of `walk` too."""
 
-    def reply(self, tag: int, payload: bytes) -> None:
+    def reply(self, tag: int, payload: Loose) -> None:
         """Answers the batch that the last `next` returned, with the results since the last part."""
 
     def retire(self) -> None:

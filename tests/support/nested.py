@@ -12,6 +12,7 @@ from concurrent.futures import Executor, as_completed, wait
 from contextvars import ContextVar
 from typing import Any
 
+from allcores import share
 from allcores.pool import logs
 from allcores.pool.threads import VARIABLES
 from support.tasks import UserError
@@ -166,3 +167,13 @@ def log_in_worker(levels: logs.Levels) -> list[bytes]:
     except UserError:
         logging.exception("an error")
     return said.payloads
+
+
+def share_and_submit(executor: Any) -> list[int]:
+    """In a worker, to an executor of the parent."""
+    shared = share([7])
+    return [executor.submit(_first, shared).result(), *executor.map(_first, [shared])]
+
+
+def _first(values: list[int]) -> int:
+    return values[0]

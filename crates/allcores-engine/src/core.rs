@@ -5,6 +5,7 @@
 //! it is put into [`Effects`] and done by the caller after unlocking.
 
 mod careful;
+mod functions;
 
 use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsRawFd, RawFd};
@@ -25,6 +26,8 @@ use crate::payload::Payload;
 use crate::scheduler::{Action, BrokenReason, CancelStep, Config, FailReason, OnLost, Scheduler};
 use crate::slot::{Asked, Outcome, Slot};
 use crate::table::BatchTable;
+use crate::traffic::Traffic;
+use functions::{Function, send_over};
 
 /// Of so many lost workers it is kept how much memory they have had.
 const MOST_PEAKS: usize = 1_000;
@@ -33,7 +36,7 @@ const MOST_PEAKS: usize = 1_000;
 const MOST_SAID: usize = 16 << 20;
 
 /// A payload up to this size stays with the news that a worker ended over it, to be described.
-const MOST_KEPT: usize = 256 * 1024;
+const MOST_KEPT: u64 = 256 * 1024;
 
 /// What is left to do once the lock is free.
 #[derive(Default)]
@@ -48,6 +51,8 @@ pub(crate) struct Effects {
     pub(crate) finished: bool,
     /// The collector sleeps too long.
     pub(crate) wake_collector: bool,
+    /// Parcels that nobody needs any more: letting go of them may take a while.
+    pub(crate) spent: Vec<Payload>,
 }
 
 struct Entry {
@@ -56,12 +61,6 @@ struct Entry {
     tag: u32,
     payload: Payload,
     care: Option<Box<Care>>,
-}
-
-struct Function {
-    bytes: Arc<[u8]>,
-    unfinished: u32,
-    forgotten: bool,
 }
 
 struct WorkerLink {
@@ -102,6 +101,7 @@ pub(crate) struct Core {
     /// All batches are careful ones.
     always_careful: bool,
     pub(crate) limits: Limits,
+    pub(crate) traffic: Traffic,
     /// The most memory that lost workers have had, the last ones.
     peaks: VecDeque<(WorkerId, u64)>,
     actions: Vec<Action>,
@@ -126,6 +126,7 @@ impl Core {
             doomed: Vec::new(),
             always_careful: config.on_worker_lost == OnLost::Replace,
             limits: Limits::default(),
+            traffic: Traffic::default(),
             peaks: VecDeque::new(),
             actions: Vec::new(),
             touched: Vec::new(),
@@ -158,15 +159,17 @@ impl Core {
             id,
             function: what.function,
             count: what.count,
-            bytes: what.payload.bytes().len() as u64,
+            bytes: what.payload.weight(),
             instance: Instance(0),
             retries: what.terms.retries,
             retry_timeouts: what.terms.retry_timeouts,
         };
         let careful = self.always_careful || what.terms.limit.is_some();
         let slot = Arc::new(Slot::new(id));
-        if let Some(function) = what.function.and_then(|id| self.functions.get_mut(&id)) {
-            function.unfinished += 1;
+        for id in what.function.iter().chain(what.payload.needs()) {
+            if let Some(function) = self.functions.get_mut(id) {
+                function.unfinished += 1;
+            }
         }
         let entry = Entry {
             slot: Arc::clone(&slot),
@@ -180,37 +183,6 @@ impl Core {
         self.scheduler.on_submit(batch, &mut self.actions);
         self.carry_out(fx);
         Ok(slot)
-    }
-
-    pub(crate) fn register(&mut self, bytes: Arc<[u8]>) -> FnId {
-        let id = FnId(self.next_function);
-        self.next_function += 1;
-        self.functions.insert(id, Function { bytes, unfinished: 0, forgotten: false });
-        id
-    }
-
-    pub(crate) fn forget(&mut self, id: FnId, fx: &mut Effects) {
-        if let Some(function) = self.functions.get_mut(&id) {
-            function.forgotten = true;
-            self.drop_if_unused(id);
-            self.collect_sleepers(fx);
-        }
-    }
-
-    fn drop_if_unused(&mut self, id: FnId) {
-        let unused = self.functions.get(&id).is_some_and(|f| f.forgotten && f.unfinished == 0);
-        if !unused {
-            return;
-        }
-        self.functions.remove(&id);
-        self.scheduler.on_function_forgotten(id);
-        for (worker, link) in &mut self.links {
-            if link.functions.remove(&id) {
-                // A peer that has gone needs not forget; the collector sees its end.
-                let _gone = link.sender.send_forget(id);
-                touch(&mut self.touched, *worker, link);
-            }
-        }
     }
 
     /// Keeps a batch from starting. One has started even if no worker has it, because the one that
@@ -300,13 +272,15 @@ impl Core {
                 if let Some(link) = self.links.get_mut(&worker) {
                     link.sender.answered(batch, instance);
                 }
-                let bytes = body.len() as u64 + self.arrived(batch);
+                self.traffic.came(&body);
+                let bytes = body.weight() + self.arrived(batch);
                 let cost = Cost { busy, bytes };
                 let verdict =
                     self.scheduler.on_done(worker, batch, instance, cost, &mut self.actions);
                 self.on_verdict(verdict, batch, tag, body, fx);
             }
             Answer::Part { batch, instance, tag, stop, body } => {
+                self.traffic.came(&body);
                 self.on_part(worker, (batch, instance), (tag, stop), body, fx);
             }
             Answer::Retire => self.scheduler.on_retire(worker, &mut self.actions),
@@ -360,6 +334,13 @@ impl Core {
         self.scheduler.on_worker_lost(worker, &claimed, &mut self.actions);
         fx.notices.push(Notice::WorkerGone(worker));
         self.carry_out(fx);
+    }
+
+    /// Parcels were let go of: workers need not keep their memory.
+    pub(crate) fn tidy(&mut self) {
+        for link in self.links.values_mut() {
+            link.sender.tidy();
+        }
     }
 
     /// How many workers the front end should start now; asking takes the number away.
@@ -451,7 +432,7 @@ impl Core {
             items,
             careful: entry.care.is_some(),
         };
-        let sent = send_over(link, &task, &entry.payload, &self.functions);
+        let sent = send_over(link, &task, &entry.payload, &self.functions, &mut self.traffic);
         match sent {
             // Whoever has gone is reported by the collector, and then the scheduler
             // decides what becomes of its batches.
@@ -471,23 +452,17 @@ impl Core {
         if let Some(care) = &entry.care {
             self.limits.end(care.limit_ns);
         }
-        if let Some(id) = entry.function
-            && let Some(function) = self.functions.get_mut(&id)
-        {
-            function.unfinished = function.unfinished.saturating_sub(1);
-            if function.forgotten {
-                self.drop_if_unused(id);
-            }
-        }
+        self.need_no_more(entry.function.iter().chain(entry.payload.needs()));
+        let mut payload = Some(entry.payload);
         let outcome = match outcome {
             Outcome::Failed(failure, None) if failure.is_about_its_worker() => {
                 let limit = entry.care.and_then(|care| care.limit_ns).map(Duration::from_nanos);
-                let payload = Some(entry.payload);
-                let payload = payload.filter(|payload| payload.bytes().len() <= MOST_KEPT);
+                let payload = payload.take_if(|payload| payload.weight() <= MOST_KEPT);
                 Outcome::Failed(failure, Some(Box::new(Asked { payload, limit })))
             }
             other => other,
         };
+        fx.spent.extend(payload.filter(|payload| !payload.parcels().is_empty()));
         fx.done.push((entry.slot, outcome));
     }
 
@@ -538,22 +513,6 @@ fn touch(touched: &mut Vec<WorkerId>, worker: WorkerId, link: &mut WorkerLink) {
         link.touched = true;
         touched.push(worker);
     }
-}
-
-fn send_over(
-    link: &mut WorkerLink,
-    task: &Task,
-    payload: &Payload,
-    functions: &IdMap<FnId, Function>,
-) -> Result<(), EngineError> {
-    if let Some(id) = task.function
-        && let Some(function) = functions.get(&id)
-        && !link.functions.contains(&id)
-    {
-        link.sender.send_function(id, &function.bytes)?;
-        link.functions.insert(id);
-    }
-    link.sender.send_task(task, payload.bytes())
 }
 
 /// What a pool is made of.

@@ -56,13 +56,15 @@ pub mod slot;
 pub mod supervisor;
 mod table;
 #[cfg(not(loom))]
+pub mod traffic;
+#[cfg(not(loom))]
 pub mod waker;
 #[cfg(not(loom))]
 mod walk;
 
-#[cfg(not(loom))]
-pub use allcores_shm::duplicate;
 pub use allcores_shm::primitive;
+#[cfg(not(loom))]
+pub use allcores_shm::{Depot, Region, duplicate, note_fork};
 pub use batch::{Batch, Cost, Items};
 #[cfg(not(loom))]
 pub use care::Terms;
@@ -72,7 +74,7 @@ pub use ids::{BatchId, FnId, Instance, WorkerId};
 pub use link::LinkKind;
 pub use notices::Notice;
 #[cfg(not(loom))]
-pub use payload::{Body, Payload};
+pub use payload::{Arrived, Body, Parcel, Payload, Shipment};
 #[cfg(not(loom))]
 pub use pool::{Pool, PoolConfig};
 #[cfg(not(loom))]

@@ -25,6 +25,7 @@ use crate::payload::Payload;
 use crate::scheduler::Counts;
 use crate::slot::Slot;
 use crate::supervisor::{self, Force};
+use crate::traffic::Traffic;
 use crate::waker::Waker;
 
 /// What the pool and its collector share.
@@ -83,6 +84,10 @@ impl Shared {
             if slot.complete(outcome) {
                 self.notices.push(Notice::Completed(id));
             }
+        }
+        if !fx.spent.is_empty() {
+            fx.spent.clear();
+            self.lock().tidy();
         }
         for pid in fx.kill.drain(..) {
             supervisor::end_tree(pid);
@@ -165,8 +170,8 @@ impl Pool {
     }
 
     /// Keeps a function's bytes; they go to each worker once, when a batch names them.
-    pub fn register(&self, bytes: Vec<u8>) -> FnId {
-        self.shared.lock().register(bytes.into())
+    pub fn register(&self, payload: impl Into<Payload>) -> FnId {
+        self.shared.lock().register(payload.into())
     }
 
     /// No batch will name that function any more.
@@ -342,6 +347,11 @@ impl Pool {
     /// The next notice; waits for it at most `timeout`.
     pub fn next_notice(&self, timeout: Option<Duration>) -> Option<Notice> {
         self.shared.notices.next(timeout)
+    }
+
+    /// How many bytes went to workers and came from them.
+    pub fn traffic(&self) -> Traffic {
+        self.shared.lock().traffic
     }
 
     /// What has been counted so far.

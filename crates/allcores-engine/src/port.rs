@@ -17,7 +17,7 @@ use crate::clock;
 use crate::error::EngineError;
 use crate::ids::{BatchId, Instance};
 use crate::link::{self, LinkKind, PartOut, Reply, Task, WorkerEnd};
-pub use crate::link::{Bed, Next, Work};
+pub use crate::link::{Bed, Loose, Next, Work};
 use crate::memory;
 pub use crate::walk::Walk;
 
@@ -145,7 +145,7 @@ impl Port {
         };
         if self.marks.is_none() && walk.position().is_none() && !walk.is_over() {
             // Without marks an empty part says that the first item starts.
-            self.hand_over(0, walk.items().start, &[])?;
+            self.hand_over(0, walk.items().start, &[], &[])?;
         }
         Ok(Some(walk))
     }
@@ -157,20 +157,26 @@ impl Port {
 
     /// Hands over the results of all items of the current careful batch since the last part, up to the
     /// one that was started last.
-    pub fn part(&mut self, tag: u32, bytes: &[u8]) -> Result<(), EngineError> {
+    pub fn part(&mut self, tag: u32, bytes: &[u8], parcels: Loose<'_>) -> Result<(), EngineError> {
         let Some(walk) = self.current.as_ref().and_then(|current| current.walk.clone()) else {
             return Ok(());
         };
         let Some(stop) = walk.unflushed() else { return Ok(()) };
-        self.hand_over(tag, stop, bytes)?;
+        self.hand_over(tag, stop, bytes, parcels)?;
         walk.flushed(stop);
         self.note_memory(clock::now());
         Ok(())
     }
 
-    fn hand_over(&mut self, tag: u32, stop: u32, bytes: &[u8]) -> Result<(), EngineError> {
+    fn hand_over(
+        &mut self,
+        tag: u32,
+        stop: u32,
+        bytes: &[u8],
+        parcels: Loose<'_>,
+    ) -> Result<(), EngineError> {
         let Some(Current { batch, instance, .. }) = self.current else { return Ok(()) };
-        match self.end.part(PartOut { batch, instance, tag, stop, bytes }) {
+        match self.end.part(PartOut { batch, instance, tag, stop, bytes, parcels }) {
             Err(EngineError::Closed) => Ok(()),
             other => other,
         }
@@ -179,10 +185,20 @@ impl Port {
     /// Answers the batch that the last call of `next_work` returned. A parent that has gone is
     /// not an error: the next `next_work` says so.
     pub fn reply(&mut self, tag: u32, bytes: &[u8]) -> Result<(), EngineError> {
+        self.reply_with(tag, bytes, &[])
+    }
+
+    /// The same, with large buffers that go along.
+    pub fn reply_with(
+        &mut self,
+        tag: u32,
+        bytes: &[u8],
+        parcels: Loose<'_>,
+    ) -> Result<(), EngineError> {
         let Some(current) = self.current.take() else { return Ok(()) };
         let busy = clock::now().saturating_duration_since(current.since);
         let Current { batch, instance, .. } = current;
-        match self.end.reply(Reply { batch, instance, tag, busy, bytes }) {
+        match self.end.reply(Reply { batch, instance, tag, busy, bytes, parcels }) {
             Err(EngineError::Closed) | Ok(()) => {
                 if let Some(walk) = current.walk {
                     walk.end();

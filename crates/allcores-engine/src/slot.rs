@@ -190,7 +190,7 @@ impl Slot {
             return None;
         }
         match self.lock().outcome.as_deref() {
-            Some(Outcome::Answer { tag, body }) => {
+            Some(Outcome::Answer { tag, body }) if body.parcels().is_empty() => {
                 let room = room.get_mut(..body.len())?;
                 body.copy_out(room);
                 Some((*tag, body.len()))

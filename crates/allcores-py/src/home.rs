@@ -18,6 +18,12 @@ pub(crate) fn mark_forked() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
+/// To be called before this process forks: what is mapped now stays as it is for the child.
+#[pyfunction]
+pub(crate) fn note_fork() {
+    allcores_engine::note_fork();
+}
+
 /// A value that only the process that made it may use.
 pub(crate) struct AtHome<T> {
     value: Option<T>,

@@ -3,12 +3,14 @@
 //! Every object here is `frozen` and belongs to the process that made it. In a child that
 //! the user forks off it says so when it is used, and is left alone when it is dropped
 //! (`home.rs`). Whatever may wait does so detached from the interpreter.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 use pyo3::prelude::*;
 
 mod errors;
 mod home;
+mod known;
+mod parcels;
 mod plain;
 mod pool;
 mod port;
@@ -16,12 +18,19 @@ mod scalars;
 mod serve;
 mod slot;
 mod unroll;
+mod view;
 
 /// The engine of allcores.
 #[pymodule]
 mod _core {
     #[pymodule_export]
     use super::home::mark_forked;
+    #[pymodule_export]
+    use super::home::note_fork;
+    #[pymodule_export]
+    use super::known::Known;
+    #[pymodule_export]
+    use super::parcels::{Delivery, Shipment};
     #[pymodule_export]
     use super::plain::plain_call;
     #[pymodule_export]
@@ -34,6 +43,8 @@ mod _core {
     use super::slot::Slot;
     #[pymodule_export]
     use super::unroll::Unroll;
+    #[pymodule_export]
+    use super::view::Buffer;
 
     #[pymodule_export]
     const FAILED: i64 = super::slot::FAILED;

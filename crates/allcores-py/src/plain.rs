@@ -12,6 +12,9 @@
 //! equal ones.
 
 use pyo3::prelude::*;
+
+use crate::known::Known;
+use crate::parcels::Shipment;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 /// Nothing longer is written here: large values cost more than their handling anyway.
@@ -53,9 +56,14 @@ pub(crate) mod op {
     pub(crate) const MEMOIZE: u8 = 0x94;
     pub(crate) const FRAME: u8 = 0x95;
     pub(crate) const PROTO: u8 = 0x80;
+    pub(crate) const GLOBAL: u8 = b'c';
+    pub(crate) const REDUCE: u8 = b'R';
 }
 
 const PROTOCOL: u8 = 5;
+
+/// The operation that stands for the function which finds an object by its number.
+const FINDER: &[u8] = b"callcores.pool.given\nvalue_of\n";
 
 /// The pickle of a value, if it is plain.
 pub(crate) fn pickled(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
@@ -68,7 +76,8 @@ pub(crate) fn pickled(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
 /// Writes a value, if it is plain, behind what is there; if it is not, what is there stays as it is.
 pub(crate) fn append(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Option<()> {
     let before = out.len();
-    let written = write(value, out, Room { end: before + MOST, depth: DEEPEST });
+    let room = Room { end: before + MOST, depth: DEEPEST };
+    let written = write(value, out, room, &mut Names::none());
     if written.is_none() {
         out.truncate(before);
     }
@@ -84,7 +93,7 @@ pub(crate) fn list_begun() -> Vec<u8> {
 
 /// An item of it, if it is a scalar.
 pub(crate) fn append_scalar(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Option<()> {
-    write(value, out, Room { end: out.len() + MOST, depth: 0 })
+    write(value, out, Room { end: out.len() + MOST, depth: 0 }, &mut Names::none())
 }
 
 /// The end of it.
@@ -92,20 +101,21 @@ pub(crate) fn list_ended(out: &mut Vec<u8>) {
     out.extend([op::APPENDS, op::STOP]);
 }
 
-/// The pickle of `(args, kwargs)`, if all of it is plain.
-pub(crate) fn pickled_call(
+/// The pickle of `(args, kwargs)`, if all of it is plain or has a name.
+fn pickled_call(
     args: &Bound<'_, PyTuple>,
     kwargs: &Bound<'_, PyDict>,
+    names: &mut Names<'_>,
 ) -> Option<Vec<u8>> {
     let mut out = begun();
     let room = Room { end: MOST, depth: DEEPEST };
-    write_tuple(args, &mut out, room)?;
+    write_tuple(args, &mut out, room, names)?;
     out.push(op::EMPTY_DICT);
     if !kwargs.is_empty() {
         out.push(op::MARK);
         for (name, value) in kwargs.iter() {
-            write(&name, &mut out, room)?;
-            write(&value, &mut out, room)?;
+            write(&name, &mut out, room, names)?;
+            write(&value, &mut out, room, names)?;
         }
         out.push(op::SETITEMS);
     }
@@ -127,7 +137,34 @@ struct Room {
     depth: usize,
 }
 
-fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, room: Room) -> Option<()> {
+/// Objects that workers have already: they are written as calls that find them.
+struct Names<'a> {
+    known: Option<&'a Known>,
+    /// The numbers that were written.
+    used: Vec<u32>,
+}
+
+impl Names<'_> {
+    fn none() -> Self {
+        Self { known: None, used: Vec::new() }
+    }
+}
+
+fn write_name(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, names: &mut Names<'_>) -> Option<()> {
+    let number = names.known?.number_of(value)?;
+    names.used.push(number);
+    out.extend(FINDER);
+    write_int(number.into(), out);
+    out.extend([op::TUPLE1, op::REDUCE]);
+    Some(())
+}
+
+fn write(
+    value: &Bound<'_, PyAny>,
+    out: &mut Vec<u8>,
+    room: Room,
+    names: &mut Names<'_>,
+) -> Option<()> {
     if out.len() > room.end {
         return None;
     }
@@ -149,14 +186,19 @@ fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, room: Room) -> Option<()> 
         out.extend([op::SHORT_BINBYTES, u8::try_from(bytes.len()).ok()?]);
         out.extend(bytes);
     } else if let Ok(tuple) = value.cast_exact::<PyTuple>() {
-        write_tuple(tuple, out, room)?;
+        write_tuple(tuple, out, room, names)?;
     } else {
-        return None;
+        write_name(value, out, names)?;
     }
     Some(())
 }
 
-fn write_tuple(tuple: &Bound<'_, PyTuple>, out: &mut Vec<u8>, room: Room) -> Option<()> {
+fn write_tuple(
+    tuple: &Bound<'_, PyTuple>,
+    out: &mut Vec<u8>,
+    room: Room,
+    names: &mut Names<'_>,
+) -> Option<()> {
     let inner = Room { depth: room.depth.checked_sub(1)?, ..room };
     let end = match tuple.len() {
         0 => op::EMPTY_TUPLE,
@@ -169,7 +211,7 @@ fn write_tuple(tuple: &Bound<'_, PyTuple>, out: &mut Vec<u8>, room: Room) -> Opt
         }
     };
     for item in tuple.iter_borrowed() {
-        write(&item, out, inner)?;
+        write(&item, out, inner, names)?;
     }
     out.push(end);
     Some(())
@@ -196,6 +238,15 @@ fn write_int(int: i64, out: &mut Vec<u8>) {
 /// The value of a pickle that holds nothing but plain values, lists and dictionaries; `None` for any
 /// other bytes, good or bad.
 pub(crate) fn unpickled<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
+    unpickled_with(py, bytes, None)
+}
+
+/// The same, and objects that are `given` by number.
+pub(crate) fn unpickled_with<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+    given: Option<&Bound<'py, PyDict>>,
+) -> Option<Bound<'py, PyAny>> {
     let mut bytes = Bytes(bytes);
     let mut stack: Vec<Bound<'py, PyAny>> = Vec::with_capacity(8);
     let mut marks: Vec<usize> = Vec::new();
@@ -252,6 +303,7 @@ pub(crate) fn unpickled<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py,
             op::EMPTY_TUPLE => PyTuple::empty(py).into_any(),
             op::EMPTY_LIST => PyList::empty(py).into_any(),
             op::EMPTY_DICT => PyDict::new(py).into_any(),
+            op::GLOBAL => given?.get_item(bytes.number_to_find(py)?).ok()??,
             scalar => bytes.scalar(py, scalar)?,
         };
         stack.push(value);
@@ -296,6 +348,15 @@ impl<'a> Bytes<'a> {
         let (some, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(some)
+    }
+
+    /// What follows the operation of a finder: its number, and the call.
+    fn number_to_find<'py>(&mut self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        let name = self.some(FINDER.len() - 1)?;
+        let operation = self.one()?;
+        let number = self.scalar(py, operation)?;
+        let called = name == &FINDER[1..] && self.some(2)? == [op::TUPLE1, op::REDUCE];
+        called.then_some(number)
     }
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -383,12 +444,19 @@ impl<'a> Bytes<'a> {
 }
 
 /// The pickle of `(args, kwargs)`, if all of it is plain and small: `None`, bools, ints of 64 bits,
-/// floats, short strings and bytes, tuples of these.
+/// floats, short strings and bytes, tuples of these; or known. With known objects it is a `Shipment`.
 #[pyfunction]
+#[pyo3(signature = (args, kwargs, known = None))]
 pub(crate) fn plain_call<'py>(
-    py: Python<'py>,
     args: &Bound<'py, PyTuple>,
     kwargs: &Bound<'py, PyDict>,
-) -> Option<Bound<'py, PyBytes>> {
-    pickled_call(args, kwargs).map(|bytes| PyBytes::new(py, &bytes))
+    known: Option<&Bound<'py, Known>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = args.py();
+    let mut names = Names { known: known.map(Bound::get), used: Vec::new() };
+    let Some(bytes) = pickled_call(args, kwargs, &mut names) else { return Ok(None) };
+    if names.used.is_empty() {
+        return Ok(Some(PyBytes::new(py, &bytes).into_any()));
+    }
+    Ok(Some(Bound::new(py, Shipment::plain(bytes, names.used))?.into_any()))
 }

@@ -1,13 +1,14 @@
 //! The pool, seen from Python.
 
 use std::os::fd::IntoRawFd;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use allcores_engine::pool::{MOST_UNFINISHED, Submission};
 use allcores_engine::scheduler::{Config, OnLost, StartPolicy};
 use allcores_engine::supervisor::Force;
 use allcores_engine::{
-    FnId, LinkKind, Notice, Payload, Pool as EnginePool, PoolConfig, Terms, WorkerId,
+    Depot, FnId, LinkKind, Notice, Payload, Pool as EnginePool, PoolConfig, Terms, WorkerId,
 };
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -15,6 +16,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::errors::{engine_error, failure, submit_error};
 use crate::home::AtHome;
+use crate::parcels::{Shipment, depot};
 use crate::slot::{Slot, timeout, wait_in_slices};
 
 /// From this size on a payload is kept alive instead of copied.
@@ -24,6 +26,16 @@ const KEEP: usize = 16 * 1024;
 #[pyclass(frozen, module = "allcores._core")]
 pub(crate) struct Pool {
     inner: AtHome<EnginePool>,
+    /// Parcels rest there from one batch to the next, until the pool has finished.
+    depot: Mutex<Option<Arc<Depot>>>,
+}
+
+fn payload_of(payload: &Bound<'_, PyAny>) -> PyResult<Payload> {
+    match payload.cast::<PyBytes>() {
+        Ok(bytes) if bytes.as_bytes().len() < KEEP => Ok(Payload::copy_of(bytes.as_bytes())),
+        Ok(bytes) => Ok(Payload::Shared(Box::new(PyBackedBytes::from(bytes.clone())))),
+        Err(_) => payload.cast::<Shipment>()?.get().payload(),
+    }
 }
 
 impl Pool {
@@ -56,7 +68,7 @@ impl Pool {
         let link = if stream { LinkKind::Stream } else { LinkKind::Shm };
         let pool = EnginePool::new(PoolConfig { scheduler, link });
         let pool = pool.map_err(|error| engine_error(&error))?;
-        Ok(Pool { inner: AtHome::new(pool) })
+        Ok(Pool { inner: AtHome::new(pool), depot: Mutex::new(Some(depot())) })
     }
 
     /// Gives a batch to the pool. An item of it may run `limit` seconds, and is run again up to `retries`
@@ -69,18 +81,13 @@ impl Pool {
         function: Option<u32>,
         tag: u32,
         count: u32,
-        payload: &Bound<'_, PyBytes>,
+        payload: &Bound<'_, PyAny>,
         limit: Option<f64>,
         retries: u32,
         retry_timeouts: bool,
     ) -> PyResult<Slot> {
         let pool = self.inner.get()?;
-        let bytes = payload.as_bytes();
-        let payload = if bytes.len() < KEEP {
-            Payload::copy_of(bytes)
-        } else {
-            Payload::Shared(Box::new(PyBackedBytes::from(payload.clone())))
-        };
+        let payload = payload_of(payload)?;
         let limit = limit
             .map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX));
         let terms = Terms { limit, retries, retry_timeouts };
@@ -102,8 +109,8 @@ impl Pool {
     }
 
     /// Keeps a function's bytes and returns its number.
-    fn register(&self, function: &[u8]) -> PyResult<u32> {
-        Ok(self.inner.get()?.register(function.to_vec()).0)
+    fn register(&self, function: &Bound<'_, PyAny>) -> PyResult<u32> {
+        Ok(self.inner.get()?.register(payload_of(function)?).0)
     }
 
     /// No batch will name that function any more.
@@ -144,6 +151,13 @@ impl Pool {
     /// Starts the thread that listens to the workers.
     fn start_collector(&self) -> PyResult<()> {
         self.inner.get()?.start_collector().map_err(|error| engine_error(&error))
+    }
+
+    /// It has finished: lets go of memory that was kept for batches to come.
+    fn let_go(&self) -> PyResult<()> {
+        self.inner.get()?;
+        drop(self.depot.lock().unwrap_or_else(PoisonError::into_inner).take());
+        Ok(())
     }
 
     /// Accepts no more batches; cancels those that have not started, if asked to.
@@ -239,6 +253,9 @@ impl Pool {
         dict.set_item("failed", counts.failed)?;
         dict.set_item("cancelled", counts.cancelled)?;
         dict.set_item("taken_back", counts.taken_back)?;
+        let traffic = self.inner.get()?.traffic();
+        dict.set_item("bytes_copied", traffic.copied)?;
+        dict.set_item("bytes_mapped", traffic.mapped)?;
         Ok(dict)
     }
 }

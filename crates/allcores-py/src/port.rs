@@ -9,15 +9,15 @@ use allcores_engine::{
 };
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyDict, PyList};
 
 use crate::errors::engine_error;
 use crate::home::AtHome;
+use crate::parcels::{arrived, sent};
 use crate::serve::Server;
-use crate::slot::to_bytes;
 
 /// What `next` returns: `(function, tag, start, payload)`; see there.
-pub(crate) type Told<'py> = (Option<u32>, i64, Option<u32>, Option<Bound<'py, PyBytes>>);
+pub(crate) type Told<'py> = (Option<u32>, i64, Option<u32>, Option<Bound<'py, PyAny>>);
 
 /// The tag of a message that brings a function.
 pub(crate) const FUNCTION: i64 = -1;
@@ -87,7 +87,7 @@ impl Port {
 
     /// The next thing to do, or `None` when it is time to leave; waits for it.
     ///
-    /// `(function, tag, start, payload)`: a batch; its tag is not negative. If `start` is a number,
+    /// `(function, tag, start, payload)`: a batch; its payload is bytes or a `Delivery`, its tag is not negative. If `start` is a number,
     /// only the items from there to `stop` are to be run, with care: see `walk`.
     /// `(function, FUNCTION, None, bytes)`: a function that later batches will name.
     /// `(function, FORGET, None, None)`: a function that no batch will name again.
@@ -134,9 +134,16 @@ impl Port {
     }
 
     /// Hands over the results of all items since the last part, the newest of `walk` included.
-    fn part(&self, py: Python<'_>, tag: u32, payload: &[u8]) -> PyResult<()> {
+    fn part(&self, py: Python<'_>, tag: u32, payload: &Bound<'_, PyAny>) -> PyResult<()> {
         let port = self.inner.get()?;
-        py.detach(|| lock(port).part(tag, payload)).map_err(|error| engine_error(&error))
+        sent(payload, |letter, parcels| {
+            if parcels.is_empty() {
+                py.detach(|| lock(port).part(tag, letter, parcels))
+            } else {
+                // Attached: nobody may write to what is being copied.
+                lock(port).part(tag, letter, parcels)
+            }
+        })
     }
 
     /// Says, between two batches, that this worker takes nothing more: it is stopped and replaced.
@@ -151,8 +158,9 @@ impl Port {
     }
 
     /// Answers the batch that the last `next` returned.
-    fn reply(&self, tag: u32, payload: &[u8]) -> PyResult<()> {
-        self.lock()?.reply(tag, payload).map_err(|error| engine_error(&error))
+    pub(crate) fn reply(&self, tag: u32, payload: &Bound<'_, PyAny>) -> PyResult<()> {
+        let mut port = self.lock()?;
+        sent(payload, |letter, parcels| port.reply_with(tag, letter, parcels))
     }
 }
 
@@ -196,10 +204,10 @@ fn told<'py>(py: Python<'py>, work: &Work) -> PyResult<Told<'py>> {
         Work::Task { task, body } => {
             let function = task.function.map(|function| function.0);
             let start = task.careful.then_some(task.items.start);
-            (function, i64::from(task.tag), start, Some(to_bytes(py, body)?))
+            (function, i64::from(task.tag), start, Some(arrived(py, body)?))
         }
         Work::Function { function, body } => {
-            (Some(function.0), FUNCTION, None, Some(to_bytes(py, body)?))
+            (Some(function.0), FUNCTION, None, Some(arrived(py, body)?))
         }
         Work::Forget { function } => (Some(function.0), FORGET, None, None),
     })

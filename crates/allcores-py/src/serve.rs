@@ -95,7 +95,7 @@ impl<'py> Server<'_, 'py> {
         };
         let Some(function) = self.functions.get_item(number.0)? else { return Ok(None) };
         body.copy_out(room);
-        Ok(plain::unpickled(py, room).and_then(|call| {
+        Ok(plain::unpickled_with(py, room, Some(self.functions)).and_then(|call| {
             let (args, kwargs) = call.extract::<(Bound<'_, PyTuple>, Bound<'_, PyDict>)>().ok()?;
             Some(Call { function, args, kwargs: (!kwargs.is_empty()).then_some(kwargs) })
         }))
@@ -177,8 +177,8 @@ impl<'py> Server<'_, 'py> {
     }
 
     fn reply_as_told(&self, answer: &Bound<'py, PyAny>) -> PyResult<()> {
-        let (tag, bytes) = answer.extract::<(u32, Bound<'_, PyBytes>)>()?;
-        self.reply(tag, bytes.as_bytes())
+        let (tag, payload) = answer.extract::<(u32, Bound<'_, PyAny>)>()?;
+        self.port.reply(tag, &payload)
     }
 
     fn reply(&self, tag: u32, bytes: &[u8]) -> PyResult<()> {

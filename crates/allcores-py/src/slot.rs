@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use allcores_engine::{Body, Outcome, Part, PartResult, Slot as EngineSlot, Stage};
+use allcores_engine::{Outcome, Part, PartResult, Slot as EngineSlot, Stage};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::errors;
 use crate::home::AtHome;
+use crate::parcels::arrived;
 use crate::plain;
 use crate::pool::Pool;
 
@@ -65,19 +66,9 @@ pub(crate) fn wait_in_slices(
     }
 }
 
-/// The bytes of `body` as a Python object; copied once.
-pub(crate) fn to_bytes<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, PyBytes>> {
-    PyBytes::new_with(py, body.len(), |to| {
-        body.copy_out(to);
-        Ok(())
-    })
-}
-
 fn part_of<'py>(py: Python<'py>, part: &Part) -> PyResult<(u32, i64, Bound<'py, PyAny>)> {
     Ok(match &part.result {
-        PartResult::Answer { tag, body } => {
-            (part.start, i64::from(*tag), to_bytes(py, body)?.into_any())
-        }
+        PartResult::Answer { tag, body } => (part.start, i64::from(*tag), arrived(py, body)?),
         PartResult::Failed(failure) => {
             (part.start, FAILED, errors::failure(failure).into_pyobject(py)?.into_any())
         }
@@ -86,11 +77,11 @@ fn part_of<'py>(py: Python<'py>, part: &Part) -> PyResult<(u32, i64, Bound<'py, 
 
 fn outcome_of<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<(i64, Bound<'py, PyAny>)> {
     Ok(match outcome {
-        Outcome::Answer { tag, body } => (i64::from(*tag), to_bytes(py, body)?.into_any()),
+        Outcome::Answer { tag, body } => (i64::from(*tag), arrived(py, body)?),
         Outcome::Failed(failure, asked) => {
             let (kind, worker, words) = errors::failure(failure);
             let payload = asked.as_ref().and_then(|asked| asked.payload.as_ref());
-            let payload = payload.map(|payload| PyBytes::new(py, payload.bytes()));
+            let payload = payload.map(|payload| PyBytes::new(py, payload.letter()));
             let limit = asked.as_ref().and_then(|asked| asked.limit);
             let limit = limit.map(|limit| limit.as_secs_f64());
             (FAILED, (kind, worker, words, payload, limit).into_pyobject(py)?.into_any())
@@ -116,7 +107,7 @@ impl Slot {
         function: Option<u32>,
         tag: u32,
         count: u32,
-        payload: Option<&Bound<'_, PyBytes>>,
+        payload: Option<&Bound<'_, PyAny>>,
         limit: Option<f64>,
         retries: u32,
         retry_timeouts: bool,
@@ -151,7 +142,7 @@ impl Slot {
         wait_in_slices(py, timeout, |slice| pool.wait(slot, Some(slice)))
     }
 
-    /// The outcome, once: `(tag, bytes)`, `(FAILED, (kind, worker, words, payload, limit))`,
+    /// The outcome, once: `(tag, bytes)` (or a `Delivery` instead of bytes, here and below), `(FAILED, (kind, worker, words, payload, limit))`,
     /// `(CANCELLED, None)` or `(PARTS, [(start, tag, bytes or (kind, worker, words)), …])`; `None`
     /// before the end and when it has been taken. The payload and the seconds allowed of a batch
     /// that a worker ended over are there if they are known.

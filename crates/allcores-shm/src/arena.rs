@@ -153,7 +153,7 @@ impl Arena {
     fn add_segment(&mut self, segment: Segment) -> Result<u32> {
         let id = match self.reusable_ids.pop() {
             Some(id) => id,
-            None if self.next_id <= BlockRef::MAX_SEGMENT => {
+            None if self.next_id < BlockRef::FIRST_PARCEL => {
                 self.next_id += 1;
                 self.next_id - 1
             }
@@ -170,6 +170,15 @@ impl Arena {
             self.sweep_class(SMALLEST << class, usize::MAX);
         }
         self.sweep_class(LARGEST_SMALL + 1, usize::MAX);
+    }
+
+    /// Takes back every large block that has been freed; whether some were lent.
+    pub fn sweep_large(&mut self) -> bool {
+        let some = !self.large.lent.is_empty();
+        if some {
+            self.sweep_class(LARGEST_SMALL + 1, usize::MAX);
+        }
+        some
     }
 
     fn sweep_class(&mut self, room: usize, at_most: usize) {
@@ -284,7 +293,7 @@ impl Block {
 
     /// What to say about it in a message.
     pub fn payload(&self) -> Payload {
-        Payload { block: self.at, len: self.len as u64 }
+        Payload { block: self.at, len: self.len as u64, parcels: 0 }
     }
 
     /// Writes `bytes` at `offset` of the payload. Only before the reference is sent.

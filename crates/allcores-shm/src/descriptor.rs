@@ -8,7 +8,8 @@
 //!   Part   kind, has_data          batch  instance, tag   -, stop          -            block  len  -
 //! ```
 //!
-//! The other kinds use subsets. Two halves of a word: low first, high second.
+//! The other kinds use subsets. Two halves of a word: low first, high second. The high half of the first
+//! word counts the parcels of the payload.
 //!
 //! [`Message::decode`] is total: any eight words give a message or an error. It is also strict: what a kind
 //! does not use must be zero, so each message has exactly one form and a stray bit is caught early. What
@@ -32,6 +33,9 @@ impl BlockRef {
     pub const UNIT: usize = 64;
     #[cfg(not(loom))]
     pub(crate) const MAX_SEGMENT: u32 = (1 << Self::SEGMENT_BITS) - 1;
+    /// Ids from here on are those of parcels, which belong to no arena.
+    #[cfg(not(loom))]
+    pub(crate) const FIRST_PARCEL: u32 = 1 << (Self::SEGMENT_BITS - 1);
     pub(crate) const MAX_PLACE: u32 = (1 << Self::PLACE_BITS) - 1;
     pub(crate) const MAX_GENERATION: u32 = (1 << Self::GENERATION_BITS) - 1;
     const SEGMENT_BITS: u32 = 20;
@@ -49,6 +53,12 @@ impl BlockRef {
                 | u64::from(place) << Self::GENERATION_BITS
                 | u64::from(generation),
         )
+    }
+
+    /// Whether it names a slot of a parcel instead of a block of an arena.
+    #[cfg(not(loom))]
+    pub(crate) fn is_parcel(self) -> bool {
+        self.segment() >= Self::FIRST_PARCEL
     }
 
     /// The id of the segment it lies in, as announced over the control socket.
@@ -93,6 +103,8 @@ pub struct Payload {
     pub block: BlockRef,
     /// How many bytes of it are meant.
     pub len: u64,
+    /// How many large buffers go along; where they are, the first bytes say.
+    pub parcels: u32,
 }
 
 /// Everything that is said over a ring.
@@ -279,8 +291,11 @@ impl Message {
         let (instance, tag) = halves(words[2]);
         let (function, stop) = halves(words[3]);
         let batch = words[1];
-        let payload = (words[0] & HAS_PAYLOAD != 0)
-            .then(|| Payload { block: BlockRef::from_word(words[5]), len: words[6] });
+        let payload = (words[0] & HAS_PAYLOAD != 0).then(|| Payload {
+            block: BlockRef::from_word(words[5]),
+            len: words[6],
+            parcels: halves(words[0]).1,
+        });
         let message = match kind {
             READY => Self::Ready,
             STOP => Self::Stop,
@@ -354,8 +369,8 @@ fn with_function(
 }
 
 fn with_payload(mut words: [u64; MESSAGE_WORDS], payload: Option<Payload>) -> [u64; MESSAGE_WORDS] {
-    if let Some(Payload { block, len }) = payload {
-        words[0] |= HAS_PAYLOAD;
+    if let Some(Payload { block, len, parcels }) = payload {
+        words[0] |= HAS_PAYLOAD | joined(0, parcels);
         words[5] = block.to_word();
         words[6] = len;
     }

@@ -110,6 +110,10 @@ pub enum ShmError {
     #[error("no segment id is left")]
     SegmentIds,
 
+    /// As many parcels are under way as descriptors allow. Keep the bytes, and send them another way.
+    #[error("too many large buffers are under way")]
+    Crowded,
+
     /// No payload can be that long. Fail the batch.
     #[error("a payload of `{bytes}` bytes is too large")]
     TooLarge {

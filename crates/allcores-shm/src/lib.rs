@@ -43,7 +43,7 @@
 //! let announced = arena.segment(id).ok_or("never announced")?;
 //! shelf.insert(id, Segment::from_fd(announced.fd().try_clone_to_owned()?)?);
 //! let words = Consumer::new(link.task_ring.clone())?.pop()?.ok_or("nothing there")?;
-//! if let Message::Function { payload: Some(Payload { block, len }), .. } = Message::decode(&words)? {
+//! if let Message::Function { payload: Some(Payload { block, len, .. }), .. } = Message::decode(&words)? {
 //!     let view = shelf.open(block, len)?;
 //!     assert_eq!(view.copy_to_vec(), b"hello");
 //!     view.release(); // the parent's arena may use the block again
@@ -76,6 +76,12 @@ mod layout;
 #[cfg(not(loom))]
 mod memory;
 #[cfg(not(loom))]
+mod parcel;
+#[cfg(not(loom))]
+mod private;
+#[cfg(not(loom))]
+mod region;
+#[cfg(not(loom))]
 mod segment;
 #[cfg(not(loom))]
 mod shelf;
@@ -98,6 +104,10 @@ pub use control::{Control, Socket, send_flags};
 pub use foreign::duplicate;
 #[cfg(not(loom))]
 pub use layout::{LINK_SEGMENT, LinkLayout, POOL_SEGMENT, PoolLayout, RESULT_RING, TASK_RING};
+#[cfg(not(loom))]
+pub use parcel::{Depot, Lending, Parcel};
+#[cfg(not(loom))]
+pub use region::{Region, note_fork};
 #[cfg(not(loom))]
 pub use segment::Segment;
 #[cfg(not(loom))]

@@ -12,7 +12,7 @@ pub use loom::sync::{
 
 #[cfg(not(loom))]
 pub use std::sync::{
-    Arc, Condvar, Mutex, MutexGuard,
+    Arc, Condvar, Mutex, MutexGuard, Weak,
     atomic::{Ordering, fence},
 };
 

@@ -15,13 +15,18 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::slice;
+use std::sync::PoisonError;
 
 use memmap2::{MmapOptions, MmapRaw};
 
 use crate::error::{Result, ShmError};
 use crate::foreign::above_stdio;
 use crate::memory;
-use crate::primitive::{AtomicU64, AtomicUsize, Ordering};
+use crate::primitive::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::private::Private;
+
+/// How many bytes are compared before those that differ are written.
+const COMPARED_AT_ONCE: usize = 64 << 10;
 
 /// Bytes in a word.
 pub(crate) const WORD: usize = size_of::<u64>();
@@ -33,6 +38,8 @@ pub struct Segment {
     map: MmapRaw,
     /// How many bytes from the start surely have pages of memory behind them. Private to this process.
     settled: AtomicUsize,
+    /// A private mapping that is not needed just now, and where it starts.
+    kept: Mutex<Option<(usize, Private)>>,
 }
 
 impl Segment {
@@ -72,7 +79,7 @@ impl Segment {
             .len(bytes)
             .map_raw(&fd)
             .map_err(|source: io::Error| ShmError::MapSegment { bytes, source })?;
-        Ok(Self { fd, map, settled: AtomicUsize::new(settled) })
+        Ok(Self { fd, map, settled: AtomicUsize::new(settled), kept: Mutex::default() })
     }
 
     /// The descriptor, to be sent to the other process.
@@ -84,6 +91,38 @@ impl Segment {
     #[expect(clippy::len_without_is_empty, reason = "an empty segment cannot exist")]
     pub fn len(&self) -> usize {
         self.map.len()
+    }
+
+    /// What it holds from `offset` on as memory of this process's own, which shows that until it is
+    /// written to: then a page is copied.
+    pub(crate) fn map_privately(&self, offset: usize) -> Result<Private> {
+        if let Some((_, kept)) = self.kept().take_if(|(from, _)| *from == offset) {
+            return Ok(kept);
+        }
+        let len = self.len().saturating_sub(offset);
+        self.at(offset, len)?;
+        // SAFETY: the descriptor is a segment's, which nobody can cut short (M1). What the peer writes there
+        // may change what is read here; it is read as bytes only, through raw pointers (M3).
+        let map = unsafe { MmapOptions::new().offset(offset as u64).len(len).map_copy(&self.fd) };
+        let map = map.map_err(|source| ShmError::MapSegment { bytes: len, source })?;
+        Ok(Private::new(map.into()))
+    }
+
+    /// Keeps a mapping for the next time, if it still shows what the segment holds.
+    pub(crate) fn keep_mapping(&self, private: Private) {
+        let offset = self.len() - private.len();
+        if private.is_untouched() {
+            *self.kept() = Some((offset, private));
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_mapping(&self) -> bool {
+        self.kept().is_some()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<(usize, Private)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The words with these indices, as atomics.
@@ -123,6 +162,31 @@ impl Segment {
             self.settled.fetch_max(end, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Whether these bytes stand there.
+    pub(crate) fn holds(&self, offset: usize, bytes: &[u8]) -> bool {
+        // SAFETY: this is the declaration of the standard's <string.h>.
+        unsafe extern "C" {
+            fn memcmp(one: *const u8, other: *const u8, len: usize) -> core::ffi::c_int;
+        }
+        let Ok(there) = self.at(offset, bytes.len()) else { return false };
+        // SAFETY: both are readable for `bytes.len()` bytes (checked by `at`, and a slice is). Should the peer
+        // write there meanwhile, which the protocol forbids, the answer is worth nothing, as are the bytes (M3).
+        unsafe { memcmp(there, bytes.as_ptr(), bytes.len()) == 0 }
+    }
+
+    /// Writes what does not stand there yet; how many bytes that were.
+    pub(crate) fn refresh(&self, offset: usize, bytes: &[u8]) -> Result<usize> {
+        let (mut at, mut written) = (offset, 0);
+        for part in bytes.chunks(COMPARED_AT_ONCE) {
+            if !self.holds(at, part) {
+                self.write(at, part)?;
+                written += part.len();
+            }
+            at += part.len();
+        }
+        Ok(written)
     }
 
     /// Copies `bytes` to `offset` through the mapping.

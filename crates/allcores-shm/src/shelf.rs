@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use crate::arena::{header, payload_start};
 use crate::descriptor::BlockRef;
 use crate::error::{Result, ShmError};
-use crate::primitive::Arc;
+use crate::parcel::PARCEL_START;
+use crate::primitive::{Arc, AtomicBool, Ordering};
+use crate::private::Private;
 use crate::segment::Segment;
 
 /// The segments of one other process that have been announced to this one.
@@ -45,7 +47,7 @@ impl Shelf {
         let id = at.segment();
         let segment = self.segments.get(&id).ok_or(ShmError::UnknownSegment { id })?;
         let bytes = usize::try_from(len).map_err(|_| ShmError::TooLarge { bytes: len })?;
-        let start = at.offset() + payload_start(bytes);
+        let start = if at.is_parcel() { PARCEL_START } else { at.offset() + payload_start(bytes) };
         if start.checked_add(bytes).is_none_or(|end| end > segment.len()) {
             return Err(ShmError::OutOfBounds {
                 offset: start,
@@ -57,7 +59,13 @@ impl Shelf {
         if at.generation() == 0 || !header(segment, at)?.is_lent(at.generation()) {
             return Err(ShmError::StaleBlock { word: at.to_word() });
         }
-        Ok(View { segment: Arc::clone(segment), at, start, len: bytes })
+        Ok(View {
+            segment: Arc::clone(segment),
+            at,
+            start,
+            len: bytes,
+            stays_lent: AtomicBool::new(false),
+        })
     }
 }
 
@@ -69,6 +77,8 @@ pub struct View {
     /// Where the payload starts in the segment; `start + len` lies inside (checked by `open`).
     start: usize,
     len: usize,
+    /// Somebody else may be reading it, too: the lending does not end with this view.
+    stays_lent: AtomicBool,
 }
 
 impl View {
@@ -97,13 +107,31 @@ impl View {
             .expect("`open` checked the bounds, and a segment never changes its size")
     }
 
+    /// Maps the payload, and what comes after it, as memory of this process's own.
+    pub(crate) fn map_privately(&self) -> Result<Private> {
+        self.segment.map_privately(self.start)
+    }
+
+    /// Takes such a mapping back, while the view still keeps the owner from writing.
+    pub(crate) fn keep_mapping(&self, private: Private) {
+        self.segment.keep_mapping(private);
+    }
+
+    /// The payload stays lent for as long as its owner lives, whatever becomes of this view.
+    pub(crate) fn stay_lent(&self) {
+        // Relaxed: read when the last owner of the view lets go of it, which orders the two.
+        self.stays_lent.store(true, Ordering::Relaxed);
+    }
+
     /// Ends the lending now: the owner may write there again.
     pub fn release(self) {}
 }
 
 impl Drop for View {
     fn drop(&mut self) {
-        if let Ok(header) = header(&self.segment, self.at) {
+        if let Ok(header) = header(&self.segment, self.at)
+            && !self.stays_lent.load(Ordering::Relaxed)
+        {
             header.free(self.at.generation());
         }
     }

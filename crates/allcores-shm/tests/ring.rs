@@ -145,8 +145,9 @@ fn a_claimed_batch_cannot_be_cancelled_and_the_reverse() {
 }
 
 fn any_payload() -> impl Strategy<Value = Option<Payload>> {
-    let payload = (any::<u64>(), any::<u64>())
-        .prop_map(|(block, len)| Payload { block: BlockRef::from_word(block), len });
+    let payload = (any::<u64>(), any::<u64>(), any::<u32>()).prop_map(|(block, len, parcels)| {
+        Payload { block: BlockRef::from_word(block), len, parcels }
+    });
     prop::option::of(payload)
 }
 

@@ -69,7 +69,7 @@ impl Bytes {
         Ok(block.payload())
     }
 
-    fn read(&mut self, Payload { block, len }: Payload) -> Result<Vec<u8>> {
+    fn read(&mut self, Payload { block, len, .. }: Payload) -> Result<Vec<u8>> {
         loop {
             match self.shelf.open(block, len) {
                 Ok(view) => return Ok(view.copy_to_vec()),

@@ -12,21 +12,48 @@ Decoding is `loads` for both. Exceptions have a module of their own (`failures`)
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import definitions
+from .apart import MOST_BUFFERS, Arrived, Loose, Packed, loads, opened, packed
 from .failures import argument_text, dump_exception, load_exception, name_of, note_call
-from .pickling import MAIN_MARK, REFUSALS, dumps_result, loads, mentions_main, second_try, write
+from .given import SHARED_MARK, NotAskedForError
+from .pickling import (
+    MAIN_MARK,
+    REFUSALS,
+    dumps_result,
+    mentions_main,
+    pack_result,
+    second_try,
+    write,
+    write_apart,
+)
 
 if TYPE_CHECKING:
     from .main_module import MainSender
+    from .shares import Shares
 
 __all__ = [
-    "Encoder", "LoadedFunction", "argument_text", "dump_exception", "dumps_result",
-    "load_exception", "load_function", "load_result", "load_results", "loads", "name_of",
+    "MOST_BUFFERS",
+    "Arrived",
+    "Encoder",
+    "LoadedFunction",
+    "Loose",
+    "Packed",
+    "argument_text",
+    "dump_exception",
+    "dumps_result",
+    "load_exception",
+    "load_function",
+    "load_result",
+    "load_results",
+    "loads",
+    "name_of",
     "note_call",
+    "pack_result",
 ]  # fmt: skip
 
 
@@ -40,6 +67,8 @@ class Encoder:
     def __init__(self, *, main_is_shared: bool = False) -> None:
         self._shared = definitions.SharedMain() if main_is_shared else None
         self._sender: MainSender | None = None
+        self.shares: Shares | None = None
+        """The executor's, once there is one."""
 
     @property
     def sender(self) -> MainSender:
@@ -70,6 +99,35 @@ class Encoder:
             return self.sender.dumps(value) if MAIN_MARK in chunk else chunk
         return self.sender.dumps(value) if mentions_main(chunks) else b"".join(chunks)
 
+    def pack(self, value: object) -> Packed:
+        """As `dumps`, large buffers beside it: to be handed on before anybody changes them."""
+        shares = self.shares
+        try:
+            if shares is None or not shares.is_used:
+                return self._pack(value)
+        except NotAskedForError:
+            if shares is None:
+                raise
+        with shares.asked() as needs:
+            found = self._pack(value)
+        if not needs:
+            return found
+        loose = found if isinstance(found, Loose) else Loose([found], [])
+        return loose._replace(needs=needs)
+
+    def _pack(self, value: object) -> Packed:
+        try:
+            loose = write_apart(value)
+        except NotAskedForError:
+            raise
+        except REFUSALS:
+            return second_try(self.sender.pack, value)
+        chunks, buffers, _ = loose
+        if len(chunks) == 1 and not buffers:
+            chunk: bytes = chunks[0]
+            return self.sender.pack(value) if MAIN_MARK in chunk else chunk
+        return self.sender.pack(value) if mentions_main(chunks) else packed(loose)
+
 
 class LoadedFunction:
     """A registered function in a worker, together with what it needs in `__main__`.
@@ -96,21 +154,32 @@ class LoadedFunction:
         return self.function
 
 
-def load_function(data: bytes) -> LoadedFunction:
-    """What `FunctionCache` registered, in the worker."""
+def load_function(data: Arrived) -> LoadedFunction:
+    """What `FunctionCache` registered, or `Shares`, in the worker."""
+    stream, buffers = opened(data)
+    if stream[: len(SHARED_MARK)] == SHARED_MARK:
+        stream = memoryview(stream)[len(SHARED_MARK) :]
+        buffers = [memoryview(buffer).toreadonly() for buffer in buffers]
     with definitions.recording() as tables:
-        function = loads(data)
+        function = pickle.loads(stream, buffers=buffers)
     return LoadedFunction(function, tuple(tables), definitions.version())
 
 
-def load_result(data: bytes, *, function: str | None = None, index: int | None = None) -> Any:
+def load_result(
+    data: Arrived | tuple[bytes, list[Any]],
+    *,
+    function: str | None = None,
+    index: int | None = None,
+) -> Any:
     """The value of `dumps_result`, in the parent; a failure is a `TransportError` for that task.
 
     Only a Ctrl-C, which reaches the main thread alone, passes as it is: nothing is consumed, the
     caller may try again.
     """
+    # A `MemoryError` of this step is no fault of the bytes, and nothing has been consumed.
+    stream, buffers = opened(data)
     try:
-        return loads(data)
+        return pickle.loads(stream, buffers=buffers)
     except BaseException as error:
         if (
             isinstance(error, KeyboardInterrupt)
@@ -122,7 +191,7 @@ def load_result(data: bytes, *, function: str | None = None, index: int | None =
         raise transport_error(error, what="the result", function=function, index=index) from error
 
 
-def load_results(data: bytes, count: int) -> tuple[list[Any], dict[int, bytes]]:
+def load_results(data: Arrived, count: int) -> tuple[list[Any], dict[int, bytes]]:
     """What a worker says of `count` items of a chunk: a value for each and, by position, the
     exceptions. Raises for bytes that say something else.
     """

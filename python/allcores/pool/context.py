@@ -22,8 +22,9 @@ from collections.abc import Iterable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Protocol
 
+from .._core import Delivery
 from . import tags
-from .pickling import loads
+from .apart import Arrived, Loose, Packed, loads
 from .variables import token_of
 
 Variables = tuple[ContextVar[Any], ...]
@@ -72,11 +73,14 @@ def _can_be_pickled(value: object, encoder: Encoder) -> bool:
     return True
 
 
-def lay_before(values: bytes, tag: int, payload: bytes) -> tuple[int, bytes]:
+def lay_before(values: bytes, tag: int, payload: Packed) -> tuple[int, Packed]:
     """The tag and the payload of a batch that runs with these values (of `take`)."""
     if not values:
         return tag, payload
-    return tag | tags.IN_CONTEXT, b"".join((len(values).to_bytes(_LENGTH), values, payload))
+    before = [len(values).to_bytes(_LENGTH), values]
+    if isinstance(payload, Loose):
+        return tag | tags.IN_CONTEXT, payload._replace(chunks=[*before, *payload.chunks])
+    return tag | tags.IN_CONTEXT, b"".join((*before, payload))
 
 
 # The worker's side.
@@ -91,9 +95,9 @@ def adopt(variables: Variables) -> None:
     _adopted = variables
 
 
-def unwrap(payload: bytes) -> tuple[Context, bytes]:
+def unwrap(payload: Arrived) -> tuple[Context, Arrived]:
     """The context in which a batch is to run, and its payload; raises what unpickling raises."""
-    view: Any = memoryview(payload)
+    view: Any = payload.stream() if isinstance(payload, Delivery) else memoryview(payload)
     end = _LENGTH + int.from_bytes(view[:_LENGTH])
     values = loads(view[_LENGTH:end])
     context = Context()
@@ -102,4 +106,4 @@ def unwrap(payload: bytes) -> tuple[Context, bytes]:
             context.run(variable.set, value)
     for at, value in values:
         context.run(_adopted[at].set, value)
-    return context, view[end:]
+    return context, payload.after(end) if isinstance(payload, Delivery) else view[end:]

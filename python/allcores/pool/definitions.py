@@ -24,7 +24,7 @@ import io
 import marshal
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import CellType, CodeType, FunctionType
 from typing import Any
@@ -123,15 +123,15 @@ def recording() -> Iterator[list[Table]]:
         _received.recordings.remove(tables)
 
 
-def open_message(table: Table, payload: bytes) -> Any:
-    """Installs `table`, then unpickles `payload`. This is what `loads` calls for a message with
-    definitions.
+def open_message(table: Table, payload: bytes, buffers: Iterable[Any] = ()) -> Any:
+    """Installs `table`, then unpickles `payload`, whose large buffers are `buffers`. This is what
+    `loads` calls for a message with definitions.
     """
     for tables in _received.recordings:
         tables.append(table)
     _install(table)
     try:
-        return pickle.loads(payload)
+        return pickle.loads(payload, buffers=buffers)
     except AttributeError as error:
         for name, reason in _received.missing.items():
             if f"'{name}'" in str(error):

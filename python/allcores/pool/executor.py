@@ -29,7 +29,7 @@ from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
-from .._core import plain_call
+from .._core import Shipment, plain_call
 from ..settings import Settings
 from . import codec, context, inside, nesting, tags
 from .future import Caller, Future
@@ -141,7 +141,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         runtime = self._runtime
         recent = runtime.recent
         if recent is not None and recent.function is fn and (recent.is_fixed or recent.is_right()):
-            payload = plain_call(args, kwargs)
+            payload = plain_call(args, kwargs, runtime.known)
             if payload is not None:
                 try:
                     return runtime.submit_call(recent.caller, recent.tag, tags.CALL, payload, None)
@@ -168,12 +168,12 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             known = runtime.registered(fn)
             if known is not None:
                 function, caller = known.tag, known.caller
-                payload = plain_call(args, kwargs) or runtime.launcher.encoder.dumps((args, kwargs))
+                payload = runtime.packed(args, kwargs)
             else:
                 function, caller = None, Caller(runtime, codec.name_of(fn))
-                payload = runtime.launcher.encoder.dumps((fn, args, kwargs))
+                payload = runtime.launcher.encoder.pack((fn, args, kwargs))
             tag = tags.CALL
-            if runtime.launcher.context_vars:
+            if not isinstance(payload, Shipment):
                 tag, payload = context.lay_before(runtime.context_values(), tag, payload)
         except KeyboardInterrupt:
             raise
@@ -285,6 +285,20 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             ValueError: for a `timeout` that is not above 0, or `retries` below 0.
         """
         return View(self, Options().changed(changes))
+
+    def stats(self) -> dict[str, int]:
+        """What has happened so far: calls and chunks (`submitted`, `queued`, `sent`, `done`,
+        `failed`, `cancelled`, `taken_back`), workers (`workers_ready`, `workers_starting`), bytes.
+
+        `bytes_copied` were written, by this process or a worker, for one transfer; `bytes_mapped`
+        lay in shared memory, where their reader got them without another copy; `bytes_saved` had
+        to be sent and were there already, since the same buffer was sent before.
+        """
+        runtime = self._runtime
+        found = runtime.pool.counts()
+        found["bytes_copied"] += runtime.bytes_written
+        found["bytes_saved"] = runtime.bytes_saved
+        return found
 
     def shutdown(
         self,

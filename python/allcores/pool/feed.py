@@ -125,7 +125,7 @@ class Feed:
             self._function = runtime.function_id(fn)
             if self._function is None:
                 # Pickled once for the whole map, and forgotten with it.
-                self._function = runtime.pool.register(runtime.launcher.encoder.dumps(fn))
+                self._function = runtime.register(runtime.launcher.encoder.pack(fn))
                 self._own_function = True
         except KeyboardInterrupt:
             raise
@@ -246,7 +246,7 @@ class Feed:
             return [Chunk(first, items, None, self._failure)]
         tag = tags.STARMAP if self._star else tags.MAP
         try:
-            payload = self.runtime.launcher.encoder.dumps((first, items))
+            payload = self.runtime.launcher.encoder.pack((first, items))
         except KeyboardInterrupt:
             raise
         except BaseException as error:

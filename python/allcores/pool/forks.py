@@ -18,6 +18,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from .._core import note_fork
+
 
 class OwnedFds:
     """The descriptors of this process that no forked child may keep."""
@@ -83,6 +85,7 @@ class OwnedFds:
 
     def _before_fork(self) -> None:
         self._lock.acquire()
+        note_fork()
         doomed = set(self._fds)
         for source in tuple(self._sources.values()):
             try:

@@ -9,7 +9,7 @@ worker. (A task that wants workers of its own makes an executor.)
 
 What travels is a reference: the token of the original. In a worker it becomes the copy that came
 with the fork, or a stand-in, one for each original; in the process that made it, the original.
-Arguments are handed over as they are, not copied, as by a thread pool.
+Arguments are handed over as they are, not copied, as by a thread pool; of a shared one the object.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from weakref import WeakValueDictionary
 
 from . import codec, nesting
 from .future import Future
+from .shares import unshared
 
 T = TypeVar("T")
 
@@ -80,7 +81,8 @@ def submit(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, 
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()
     try:
-        future.set_result(copy_context().run(function, *args, **kwargs))
+        given = {name: unshared(value) for name, value in kwargs.items()}
+        future.set_result(copy_context().run(function, *map(unshared, args), **given))
     except BaseException as error:
         codec.note_call(error, codec.name_of(function), None, codec.argument_text(args))
         future.set_exception(error)
@@ -122,7 +124,7 @@ class Results(Iterator[T]):
             self.close()
             raise TimeoutError
         try:
-            return copy_context().run(self._function, *args)
+            return copy_context().run(self._function, *map(unshared, args))
         except BaseException as error:
             text = codec.argument_text(args[0] if self._is_single else args)
             codec.note_call(error, codec.name_of(self._function), index, text)

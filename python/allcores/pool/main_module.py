@@ -37,6 +37,7 @@ from typing import Any
 from cloudpickle import cloudpickle  # type: ignore[import-untyped]
 
 from . import definitions, nesting, variables
+from .apart import BUFFER_REDUCERS, Apart, Loose, Packed, packed
 from .definitions import DATA, FOLLOW, MAIN_NAMES, Entry
 from .references import PICKLE_CACHE, global_names, is_importable, main_name, same_watched, watch
 
@@ -71,6 +72,19 @@ class MainSender:
         if not table:
             return payload
         return pickle.dumps(_Message(table, payload), 5)
+
+    def pack(self, value: object) -> Packed:
+        """The same, large buffers beside it."""
+        apart = Apart()
+        payload, needs = _pickle(value, None, apart)
+        table = self.table(needs)
+        if table:
+            # The outer pickle hands the buffers on, to be given to the inner one.
+            beside = Apart()
+            buffers = [pickle.PickleBuffer(each) for each in apart.buffers]
+            message = _Message(table, payload, *([buffers] if buffers else ()))
+            payload, apart = pickle.dumps(message, 5, buffer_callback=beside), beside
+        return packed(Loose([payload], apart.buffers))
 
     def table(self, needs: dict[str, None]) -> definitions.Table:
         """The entries for these names and for all that they need in turn."""
@@ -137,8 +151,8 @@ class _Definition:
 class _Message:
     __slots__ = ("content",)
 
-    def __init__(self, table: definitions.Table, payload: bytes) -> None:
-        self.content = (table, payload)
+    def __init__(self, table: definitions.Table, payload: bytes, *buffers: list[Any]) -> None:
+        self.content = (table, payload, *buffers)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return definitions.open_message, self.content
@@ -151,10 +165,12 @@ def dumps_for_parent(value: object) -> bytes:
     return file.getvalue()
 
 
-def _pickle(value: object, defining: str | None) -> tuple[bytes, dict[str, None]]:
+def _pickle(
+    value: object, defining: str | None, apart: Apart | None = None
+) -> tuple[bytes, dict[str, None]]:
     file = io.BytesIO()
     needs: dict[str, None] = {}
-    _Pickler(file, defining, needs).dump(value)
+    _Pickler(file, defining, needs, apart).dump(value)
     return file.getvalue(), needs
 
 
@@ -203,14 +219,21 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     _to_parent = False
 
-    def __init__(self, file: io.BytesIO, defining: str | None, needs: dict[str, None]) -> None:
+    def __init__(
+        self,
+        file: io.BytesIO,
+        defining: str | None,
+        needs: dict[str, None],
+        apart: Apart | None = None,
+    ) -> None:
         forking: dict[Any, Any] = ForkingPickler._extra_reducers  # type: ignore[attr-defined]
         self.dispatch_table = {
             **copyreg.dispatch_table,
+            **BUFFER_REDUCERS,
             **forking,
             **_DISPATCH,
         }  # read once, by `__init__`
-        super().__init__(file, protocol=5)
+        super().__init__(file, protocol=5, buffer_callback=apart)
         self._defining = defining
         self._needs = needs
         self._namespace = sys.modules["__main__"].__dict__

@@ -2,8 +2,9 @@
 refuses.
 
 Both directions begin here. Pickling is by reference, with what `ForkingPickler` knows (so that
-connections and sockets travel as they do with the standard library). `dumps_result` is the worker's
-way back; the parent's `Encoder` (`codec`) has to look at `__main__` too.
+connections and sockets travel as they do with the standard library). `dumps_result` and
+`pack_result` are the worker's way back; the parent's `Encoder` (`codec`) has to look at `__main__`
+too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ import copyreg
 import pickle
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
-from typing import Any
+from typing import Any, TypeVar
+
+from .apart import BUFFER_REDUCERS, Apart, Loose, Packed, packed
+
+T = TypeVar("T")
 
 PROTOCOL = 5
 REFUSALS = (pickle.PicklingError, AttributeError, TypeError)
@@ -24,19 +29,19 @@ MAIN_MARK = b"_main__"  # also found in `__mp_main__`, the main module's name in
 _LARGE = 1 << 16  # the C pickler hands larger buffers to `write` as they are, outside its frames
 _FRAME_STARTS = (0x80, 0x95)
 
-loads: Callable[[bytes], Any] = pickle.loads
-
 
 class _Pen:
     """A C pickler kept for reuse: making one costs more than pickling a small tuple."""
 
-    __slots__ = ("chunks", "known", "pickler", "write")
+    __slots__ = ("apart", "chunks", "known", "pickler", "write")
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
         self.write = self.chunks.append
-        self.pickler = pickle.Pickler(self, PROTOCOL)
+        self.apart = Apart()
+        self.pickler = pickle.Pickler(self, PROTOCOL, buffer_callback=self.apart)
         table = copyreg.dispatch_table.copy()
+        table.update(BUFFER_REDUCERS)
         table.update(_forking_reducers)
         self.pickler.dispatch_table = table
         self.known = len(copyreg.dispatch_table) + len(_forking_reducers)
@@ -46,15 +51,35 @@ _forking_reducers: dict[type, Callable[[Any], Any]] = ForkingPickler._extra_redu
 _pens: list[_Pen] = []
 
 
-def write(value: object) -> list[bytes]:
-    """The chunks of the C pickle of `value`. A pen whose pickling failed is thrown away."""
+def _pen() -> _Pen:
     try:
         pen = _pens.pop()
-        if pen.known != len(copyreg.dispatch_table) + len(_forking_reducers):
-            pen = _Pen()
     except IndexError:
-        pen = _Pen()
+        return _Pen()
+    return pen if pen.known == len(copyreg.dispatch_table) + len(_forking_reducers) else _Pen()
+
+
+def write(value: object) -> list[bytes]:
+    """The chunks of the C pickle of `value`. A pen whose pickling failed is thrown away."""
+    pen = _pen()
+    pen.apart.is_wanted = False
     pen.pickler.dump(value)
+    return _found(pen)
+
+
+def write_apart(value: object) -> Loose:
+    """The same, large buffers beside it."""
+    pen = _pen()
+    pen.apart.is_wanted = True
+    pen.pickler.dump(value)
+    buffers = pen.apart.buffers
+    if buffers:
+        pen.apart.buffers = []
+        return Loose(_found(pen), buffers)
+    return Loose(_found(pen), [])
+
+
+def _found(pen: _Pen) -> list[bytes]:
     pen.pickler.clear_memo()
     chunks = pen.chunks
     found = chunks[:]
@@ -71,6 +96,15 @@ def mentions_main(chunks: list[bytes]) -> bool:
         if (len(chunk) < _LARGE or chunk[0] in _FRAME_STARTS) and MAIN_MARK in chunk:
             return True
     return False
+
+
+def pack_result(value: object) -> Packed:
+    """As `dumps_result`, large buffers beside it."""
+    try:
+        loose = write_apart(value)
+    except REFUSALS:
+        return second_try(_dump_for_parent, value)
+    return packed(loose)
 
 
 def dumps_result(value: object) -> bytes:
@@ -90,7 +124,7 @@ def _dump_for_parent(value: object) -> bytes:
     return dumps_for_parent(value)
 
 
-def second_try(dump: Callable[[object], bytes], value: object) -> bytes:
+def second_try(dump: Callable[[object], T], value: object) -> T:
     """By value what could not go by reference. If that fails too, its refusal names the obstacle:
     the first one may be about a lambda, which is none.
     """

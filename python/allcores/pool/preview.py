@@ -87,7 +87,7 @@ class _Reader(pickle.Unpickler):
         return _stand_in("object")
 
 
-def _open_message(table: object, payload: bytes) -> Any:
+def _open_message(table: object, payload: bytes, buffers: object = ()) -> Any:
     """A message with definitions, without installing them."""
     return _read(payload)
 

@@ -26,12 +26,13 @@ from multiprocessing import util as _registers_its_exit_before_ours  # noqa: F40
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .._core import CANCELLED, FAILED, Pool, Slot, mark_forked
+from .._core import CANCELLED, FAILED, Pool, Shipment, Slot, mark_forked, plain_call
 from . import blackbox, codec, context, death, interrupts, leash, tags, worker
 from .forks import generation, owned_fds
 from .functions import CachedFunction, FunctionCache
 from .future import Caller, Future
 from .obituary import Life
+from .shares import Shares
 
 if TYPE_CHECKING:
     from .._core import Slot
@@ -89,6 +90,10 @@ class Runtime:
             stream=stream,
         )
         self.functions = FunctionCache(launcher.encoder)
+        self.shares = Shares(self.pool)
+        self.known = self.shares.known
+        self.bytes_written = 0
+        self.bytes_saved = 0
         self.is_begun = False
         self.recent: CachedFunction | None = None
         """What was asked for last, if calls of it need nothing but their arguments."""
@@ -112,6 +117,7 @@ class Runtime:
                 if self.launcher.start_method == "fork":
                     self.pool.start_all_at_once()
                 self.functions = FunctionCache(self.launcher.encoder)
+                self.launcher.encoder.shares = self.shares
                 _runtimes.add(self)
                 self._has_begun = True
             # Once the main thread has ended every call asks whether it still may be made.
@@ -124,14 +130,15 @@ class Runtime:
         function: int | None,
         tag: int,
         count: int,
-        payload: bytes,
+        payload: codec.Packed,
         terms: Terms | None = None,
     ) -> Slot:
         """Gives a batch to the pool and starts the workers it asks for."""
+        shipped = payload if type(payload) is bytes else self.shipped(payload)
         if terms is None:
-            slot = self.pool.submit(function, tag, count, payload)
+            slot = self.pool.submit(function, tag, count, shipped)
         else:
-            slot = self.pool.submit(function, tag, count, payload, *terms)
+            slot = self.pool.submit(function, tag, count, shipped, *terms)
         wanted = self.pool.workers_wanted()
         if wanted:
             self.start_workers(wanted)
@@ -147,19 +154,42 @@ class Runtime:
         caller: Caller,
         function: int | None,
         tag: int,
-        payload: bytes,
+        payload: codec.Packed | Shipment,
         terms: Terms | None,
     ) -> Future[Any]:
         """The same, for one call; its future."""
+        shipped = payload if type(payload) is bytes else self.shipped(payload)
         if terms is None:
-            future: Future[Any] = _new_slot(Future, self.pool, function, tag, 1, payload)
+            future: Future[Any] = _new_slot(Future, self.pool, function, tag, 1, shipped)
         else:
-            future = _new_slot(Future, self.pool, function, tag, 1, payload, *terms)
+            future = _new_slot(Future, self.pool, function, tag, 1, shipped, *terms)
         future._stage = caller
         wanted = self.pool.workers_wanted()
         if wanted:
             self.start_workers(wanted)
         return future
+
+    def packed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> codec.Packed | Shipment:
+        """The arguments of a call of a registered function."""
+        if self.launcher.context_vars:
+            return self.launcher.encoder.pack((args, kwargs))
+        payload = plain_call(args, kwargs, self.known)
+        if payload is None and self.shares.notice((*args, *kwargs.values())):
+            payload = plain_call(args, kwargs, self.known)
+        return payload or self.launcher.encoder.pack((args, kwargs))
+
+    def shipped(self, payload: codec.Packed | Shipment) -> bytes | Shipment:
+        """What the engine takes; large buffers are in shared memory from now on."""
+        if isinstance(payload, (bytes, Shipment)):
+            return payload
+        shipment = Shipment(*payload)
+        self.bytes_written += shipment.written
+        self.bytes_saved += shipment.saved
+        return shipment
+
+    def register(self, function: codec.Packed) -> int:
+        """The number under which the engine has a pickled function from now on."""
+        return self.pool.register(self.shipped(function))
 
     def function_id(self, function: Callable[..., Any]) -> int | None:
         """The number under which the engine has the function; None if it must travel."""
@@ -409,7 +439,9 @@ class Runtime:
         if not self.pool.join(timeout):
             return False
         for feeder in list(self.feeder_threads):
-            feeder.join()
+            # A Ctrl-C may have come while it was being started; it ends by itself then.
+            with contextlib.suppress(RuntimeError):
+                feeder.join()
         if notifier is None:
             while self._heed(0):
                 pass
@@ -424,6 +456,7 @@ class Runtime:
             owned_fds.drop_source(self._fd_source)
         # Locks and queues among them have names to give back, whoever keeps the executor.
         self.launcher.release()
+        self.pool.let_go()
         _runtimes.discard(self)
 
     def on_child(self) -> None:

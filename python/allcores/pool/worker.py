@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._core import FORGET, FUNCTION, Port
-from . import blackbox, bootstrap, codec, leash, tags
+from . import blackbox, bootstrap, codec, given, leash, tags
 from .forks import above_stdio, owned_fds
 from .retrying import ForItems, Retrying
 
@@ -37,7 +37,7 @@ _PLAIN = frozenset({int, float, str, bytes, bool, complex, type(None)})
 # The tags of what the port does by itself.
 _QUICK = (tags.CALL, tags.MAP, tags.RESULT, tags.SCALARS)
 
-Answer = tuple[int, bytes]
+Answer = tuple[int, codec.Packed]
 
 _failed: list[Port] = []
 
@@ -97,6 +97,7 @@ def serve(port: Port, memory: Memory | None = None) -> None:
     """Answers batches until there are no more. Plain calls are the port's own affair."""
     functions: dict[int | None, codec.LoadedFunction | bytes] = {}
     simple: dict[int | None, Callable[..., Any]] = {}
+    given.look_in(functions)
     while True:
         if memory is None:
             told = port.serve(simple, _QUICK, failed, dumped, continued)
@@ -142,12 +143,12 @@ def failed(error: BaseException, function: Callable[..., Any], args: tuple[Any, 
 def dumped(value: object, function: Callable[..., Any], args: tuple[Any, ...]) -> Answer:
     """The answer for a call that returned `value`."""
     try:
-        return tags.RESULT, codec.dumps_result(value)
+        return tags.RESULT, codec.pack_result(value)
     except BaseException as error:
         return failed(error, function, args)
 
 
-def load(payload: bytes) -> codec.LoadedFunction | bytes:
+def load(payload: codec.Arrived) -> codec.LoadedFunction | bytes:
     """The function in `payload`, or the exception that unpickling it raised, as bytes."""
     try:
         return codec.load_function(payload or b"")
@@ -160,7 +161,7 @@ def run(
     loaded: codec.LoadedFunction | bytes | None,
     tag: int,
     start: int | None,
-    payload: bytes,
+    payload: codec.Arrived,
 ) -> Answer:
     """Answers a batch of any kind."""
     if tag >= tags.IN_CONTEXT:
@@ -179,7 +180,7 @@ def run(
     return careful_chunk(port, loaded, payload, start, star=star)
 
 
-def call(loaded: codec.LoadedFunction | bytes | None, payload: bytes) -> Answer:
+def call(loaded: codec.LoadedFunction | bytes | None, payload: codec.Arrived) -> Answer:
     """Makes one call."""
     if isinstance(loaded, bytes):
         return tags.UNDECODED, loaded
@@ -213,7 +214,7 @@ class Chunk:
 
 
 def decode(
-    loaded: codec.LoadedFunction | bytes | None, payload: bytes, start: int, *, star: bool
+    loaded: codec.LoadedFunction | bytes | None, payload: codec.Arrived, start: int, *, star: bool
 ) -> Chunk | bytes:
     """The chunk; or the exception that says why it can't be had, as bytes."""
     if isinstance(loaded, bytes):
@@ -230,7 +231,9 @@ def decode(
     return Chunk(function, first, items)
 
 
-def chunk(loaded: codec.LoadedFunction | bytes | None, payload: bytes, *, star: bool) -> Answer:
+def chunk(
+    loaded: codec.LoadedFunction | bytes | None, payload: codec.Arrived, *, star: bool
+) -> Answer:
     """Calls the function with each item of a chunk; one failure does not stop the others."""
     what = decode(loaded, payload, 0, star=star)
     if isinstance(what, bytes):
@@ -240,7 +243,7 @@ def chunk(loaded: codec.LoadedFunction | bytes | None, payload: bytes, *, star: 
 
 def continued(
     function: Callable[..., Any],
-    payload: bytes,
+    payload: codec.Arrived,
     values: list[Any],
     value: Any,
     error: BaseException | None,
@@ -281,7 +284,7 @@ def completed(what: Chunk, values: list[Any], errors: dict[int, bytes], *, star:
 def careful_chunk(
     port: Port,
     loaded: codec.LoadedFunction | bytes | None,
-    payload: bytes,
+    payload: codec.Arrived,
     start: int,
     *,
     star: bool,
@@ -331,15 +334,21 @@ def hand_over(port: Port, part: Answer, count: int) -> None:
 def packed(values: list[Any], errors: dict[int, bytes], what: Chunk, start: int) -> Answer:
     """The answer that holds the results of the items from `start` on."""
     if _PLAIN.issuperset(map(type, values)):
-        return tags.RESULTS, codec.dumps_result((values, errors))
-    pickled = []
+        return tags.RESULTS, codec.pack_result((values, errors))
+    pickled: list[Any] = []
+    room = codec.MOST_BUFFERS
     for position, value in enumerate(values):
         try:
-            pickled.append(codec.dumps_result(value))
+            one = codec.pack_result(value) if room > 0 else codec.dumps_result(value)
+            if isinstance(one, codec.Loose):
+                room -= len(one.buffers)
+                pickled.append(one.joined())
+            else:
+                pickled.append(one)
         except BaseException as error:
             errors[position] = failure(error, what, start + position)
             pickled.append(b"")
-    return tags.APART, codec.dumps_result((pickled, errors))
+    return tags.APART, codec.pack_result((pickled, errors))
 
 
 def failure(error: BaseException, what: Chunk, position: int) -> bytes:

@@ -10,12 +10,12 @@ use allcores_shm::primitive::{Condvar, Mutex, MutexGuard};
 use allcores_shm::{Mark, Marks, Words};
 
 use super::{
-    Answer, Bed, Next, ParentEnd, PartOut, Peer, Pollable, Receiver, Reply, Sender, Sleeper, Task,
-    Wake, Work, WorkerEnd,
+    Answer, Bed, Loose, Next, ParentEnd, PartOut, Peer, Pollable, Receiver, Reply, Sender, Sleeper,
+    Task, Wake, Work, WorkerEnd,
 };
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
-use crate::payload::Body;
+use crate::payload::{Arrived, Body, Cargo, Delivery, Parcel};
 use crate::waker::Waker;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,15 +93,37 @@ pub fn open(collector: Waker) -> (ParentEnd, LocalWorker) {
     (end, LocalWorker(pair))
 }
 
+fn delivered(cargo: Cargo<'_>) -> Result<Body, EngineError> {
+    let copy = |parcel: &Parcel| match parcel {
+        Parcel::Own(bytes) => Ok(bytes.to_vec()),
+        Parcel::Shared(parcel) => parcel.copy(),
+    };
+    let parcels: Result<Vec<_>, _> = cargo.parcels.iter().map(copy).collect();
+    Ok(body(cargo.letter, parcels?))
+}
+
+fn answered(letter: &[u8], parcels: Loose<'_>) -> Body {
+    body(letter, parcels.iter().map(|pieces| pieces.concat()).collect())
+}
+
+fn body(letter: &[u8], parcels: Vec<Vec<u8>>) -> Body {
+    let letter = letter.to_vec();
+    if parcels.is_empty() {
+        return Body::Owned(letter);
+    }
+    let parcels = parcels.into_iter().map(|bytes| Arrived::Own(bytes.into())).collect();
+    Body::Delivery(Box::new(Delivery { letter, parcels }))
+}
+
 impl Sender for LocalSender {
-    fn send_function(&mut self, function: FnId, bytes: &[u8]) -> Result<(), EngineError> {
-        let body = Body::Owned(bytes.to_vec());
+    fn send_function(&mut self, function: FnId, cargo: Cargo<'_>) -> Result<(), EngineError> {
+        let body = delivered(cargo)?;
         self.0.tell(Told::Work(Work::Function { function, body }))
     }
 
-    fn send_task(&mut self, task: &Task, payload: &[u8]) -> Result<(), EngineError> {
+    fn send_task(&mut self, task: &Task, cargo: Cargo<'_>) -> Result<(), EngineError> {
         self.0.lock().claims.insert((task.batch, task.instance), Claim::Queued);
-        let body = Body::Owned(payload.to_vec());
+        let body = delivered(cargo)?;
         self.0.tell(Told::Work(Work::Task { task: *task, body }))
     }
 
@@ -239,14 +261,14 @@ impl WorkerEnd for LocalWorker {
     }
 
     fn reply(&mut self, reply: Reply<'_>) -> Result<(), EngineError> {
-        let Reply { batch, instance, tag, busy, bytes } = reply;
-        let body = Body::Owned(bytes.to_vec());
+        let Reply { batch, instance, tag, busy, bytes, parcels } = reply;
+        let body = answered(bytes, parcels);
         self.0.answer(Answer::Done { batch, instance, tag, busy, body })
     }
 
     fn part(&mut self, part: PartOut<'_>) -> Result<(), EngineError> {
-        let PartOut { batch, instance, tag, stop, bytes } = part;
-        let body = Body::Owned(bytes.to_vec());
+        let PartOut { batch, instance, tag, stop, bytes, parcels } = part;
+        let body = answered(bytes, parcels);
         self.0.answer(Answer::Part { batch, instance, tag, stop, body })
     }
 

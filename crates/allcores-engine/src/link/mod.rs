@@ -20,7 +20,7 @@ use allcores_shm::{Bell, Mark, Marks, PoolLayout};
 use crate::batch::Items;
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
-use crate::payload::Body;
+use crate::payload::{Body, Cargo};
 use crate::waker::Waker;
 
 pub mod local;
@@ -160,10 +160,10 @@ pub trait Wake: Send + Sync {
 
 /// The parent's speaking half. Used under the core lock, so nothing in it may block.
 pub trait Sender: Send {
-    /// Sends a function's bytes.
-    fn send_function(&mut self, function: FnId, bytes: &[u8]) -> Result<(), EngineError>;
+    /// Sends a function.
+    fn send_function(&mut self, function: FnId, cargo: Cargo<'_>) -> Result<(), EngineError>;
     /// Sends a batch.
-    fn send_task(&mut self, task: &Task, payload: &[u8]) -> Result<(), EngineError>;
+    fn send_task(&mut self, task: &Task, cargo: Cargo<'_>) -> Result<(), EngineError>;
     /// Says that a function is not needed any more.
     fn send_forget(&mut self, function: FnId) -> Result<(), EngineError>;
     /// Says that no batch follows: the worker leaves when it has run what it has.
@@ -191,6 +191,8 @@ pub trait Sender: Send {
     }
     /// The answer to a sent batch was seen: what it occupied is free again.
     fn answered(&mut self, batch: BatchId, instance: Instance);
+    /// Some parcels are under way no more: the worker need not keep their memory.
+    fn tidy(&mut self) {}
     /// Whoever must be woken so that the worker sees what was sent, if anybody sleeps.
     fn sleeper(&mut self) -> Option<Arc<dyn Wake>>;
     /// Writes on what could not be written at once; true while something is left.
@@ -272,6 +274,9 @@ impl Bed {
     }
 }
 
+/// Large buffers of a worker on their way out, each of some pieces.
+pub type Loose<'a> = &'a [Vec<&'a [u8]>];
+
 /// A worker's answer to a batch, on its way out.
 #[derive(Debug, Clone, Copy)]
 pub struct Reply<'a> {
@@ -285,6 +290,8 @@ pub struct Reply<'a> {
     pub busy: Duration,
     /// The outcome.
     pub bytes: &'a [u8],
+    /// What goes along with it.
+    pub parcels: Loose<'a>,
 }
 
 /// Some results of a careful batch, on their way out.
@@ -300,6 +307,8 @@ pub struct PartOut<'a> {
     pub stop: u32,
     /// The results since the last part.
     pub bytes: &'a [u8],
+    /// What goes along with them.
+    pub parcels: Loose<'a>,
 }
 
 /// Both halves of the parent's end, and what the child process is given.

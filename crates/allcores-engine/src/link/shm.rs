@@ -6,25 +6,27 @@
 //! claim cell can be changed from queued to claimed, which is how a batch that was sent
 //! can still be cancelled or taken back. The protocol is `allcores-shm`'s README.
 
+mod ear;
+mod mouth;
 mod worker;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use allcores_shm::{
-    Arena, Bell, BlockRef, CLAIM_CELLS, ClaimCell, ClaimState, Consumer, Control, LINK_SEGMENT,
-    LinkLayout, Mark, Marks, Message, POOL_SEGMENT, Payload, PoolLayout, Producer, Segment, Shelf,
-    ShmError, Socket, TASK_RING, Words,
+    Bell, CLAIM_CELLS, ClaimCell, ClaimState, Consumer, LINK_SEGMENT, LinkLayout, Mark, Marks,
+    Message, POOL_SEGMENT, PoolLayout, Producer, Socket, TASK_RING, Words,
 };
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::Shutdown;
 
 use super::{Answer, ParentEnd, Peer, Pollable, Receiver, Sender, Task, Wake};
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, IdMap, Instance};
-use crate::payload::Body;
+use crate::payload::Cargo;
+use ear::Ear;
+use mouth::{Lent, Mouth};
 
 pub use worker::Worker;
 
@@ -63,132 +65,12 @@ pub(crate) fn open(pool: &PoolLayout) -> Result<(ParentEnd, OwnedFd), EngineErro
     Ok((end, theirs.into_fd()))
 }
 
-/// The speaking half of either end: a ring to push to, an arena to write in.
-struct Mouth {
-    ring: Producer,
-    arena: Arena,
-    announced: HashSet<u32>,
-    socket: Arc<Socket>,
-}
-
-impl Mouth {
-    fn new(ring: Producer, socket: Arc<Socket>) -> Mouth {
-        Mouth { ring, arena: Arena::new(), announced: HashSet::new(), socket }
-    }
-
-    /// Writes `bytes` into a block that the peer can open.
-    fn write(&mut self, bytes: &[u8], patient: bool) -> Result<Option<Payload>, EngineError> {
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let block = self.arena.allocate(bytes.len())?;
-        let written = block.write(0, bytes).map_err(EngineError::from);
-        let told = written.and_then(|()| self.announce(block.at().segment(), patient));
-        if let Err(error) = told {
-            self.arena.release(block.at());
-            return Err(error);
-        }
-        Ok(Some(block.payload()))
-    }
-
-    fn announce(&mut self, id: u32, patient: bool) -> Result<(), EngineError> {
-        for retired in self.arena.take_retired() {
-            self.announced.remove(&retired);
-            // Skipping it costs the peer memory until the id comes again, nothing else.
-            let _full = self.socket.send_retired(retired);
-        }
-        if self.announced.contains(&id) {
-            return Ok(());
-        }
-        let segment = self.arena.segment(id).ok_or(ShmError::UnknownSegment { id })?;
-        loop {
-            match self.socket.send_segment(id, segment.fd()) {
-                Err(ShmError::WouldBlock) if patient => wait_writable(self.socket.as_fd())?,
-                Err(ShmError::Closed) => return Err(EngineError::Closed),
-                Err(error) => return Err(error.into()),
-                Ok(()) => break,
-            }
-        }
-        self.announced.insert(id);
-        Ok(())
-    }
-
-    fn say(&mut self, message: Message) -> Result<(), EngineError> {
-        self.ring.push(&message.encode()).map_err(|error| ShmError::from(error).into())
-    }
-}
-
-fn wait_writable(fd: BorrowedFd<'_>) -> Result<(), EngineError> {
-    match poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], None) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(errno) => Err(EngineError::System { call: "poll", errno }),
-    }
-}
-
-/// The listening half of either end: a ring to pop from, the peer's segments.
-struct Ear {
-    ring: Consumer,
-    shelf: Shelf,
-    socket: Arc<Socket>,
-    closed: bool,
-}
-
-impl Ear {
-    fn new(ring: Consumer, socket: Arc<Socket>) -> Ear {
-        Ear { ring, shelf: Shelf::new(), socket, closed: false }
-    }
-
-    /// Takes everything from the control socket.
-    fn read_control(&mut self) -> Result<(), EngineError> {
-        while !self.closed {
-            match self.socket.receive(false)? {
-                Some(control) => self.heed(control)?,
-                None => break,
-            }
-        }
-        Ok(())
-    }
-
-    fn heed(&mut self, control: Control) -> Result<(), EngineError> {
-        match control {
-            Control::Wake => {}
-            Control::Segment { id, fd } => self.shelf.insert(id, Segment::from_fd(fd)?),
-            Control::Retired { id } => self.shelf.remove(id),
-            Control::Closed => self.closed = true,
-        }
-        Ok(())
-    }
-
-    fn pop(&mut self) -> Result<Option<Message>, EngineError> {
-        match self.ring.pop().map_err(ShmError::from)? {
-            None => Ok(None),
-            Some(words) => Ok(Some(Message::decode(&words).map_err(ShmError::from)?)),
-        }
-    }
-
-    fn body(&mut self, payload: Option<Payload>) -> Result<Body, EngineError> {
-        let Some(Payload { block, len }) = payload else { return Ok(Body::empty()) };
-        loop {
-            match self.shelf.open(block, len) {
-                Ok(view) => return Ok(Body::take(view)),
-                // Announced before the message was, so it lies in the socket. So it is when the
-                // id was used before, and the segment on the shelf is the retired one.
-                Err(error) if !self.closed => match self.socket.receive(false)? {
-                    Some(control) => self.heed(control)?,
-                    None => return Err(error.into()),
-                },
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Sent {
     instance: Instance,
     cell: u32,
     generation: u64,
-    block: Option<BlockRef>,
+    lent: Lent,
     /// Which of all messages to this worker it was.
     number: u64,
 }
@@ -242,22 +124,23 @@ impl ShmSender {
 }
 
 impl Sender for ShmSender {
-    fn send_function(&mut self, function: FnId, bytes: &[u8]) -> Result<(), EngineError> {
-        let payload = self.mouth.write(bytes, false)?;
+    fn send_function(&mut self, function: FnId, cargo: Cargo<'_>) -> Result<(), EngineError> {
+        // A function is read as soon as the worker comes to it: whoever lends it needs no news.
+        let (payload, lent) = self.mouth.load(cargo)?;
+        self.mouth.watch(lent);
         self.say(Message::Function { function: function.0, payload })
     }
 
-    fn send_task(&mut self, task: &Task, payload: &[u8]) -> Result<(), EngineError> {
+    fn send_task(&mut self, task: &Task, cargo: Cargo<'_>) -> Result<(), EngineError> {
         self.say_forgotten()?;
-        let payload = self.mouth.write(payload, false)?;
+        let (payload, lent) = self.mouth.load(cargo)?;
         let cell = self.free_cells.pop().expect("a worker's credit is below its claim cells");
         self.generation += 1;
         let generation = self.generation;
         self.cell(cell).offer(generation);
         let Task { batch, instance, function, tag, items, careful } = *task;
-        let block = payload.map(|payload| payload.block);
         let number = self.pushed + 1;
-        let sent = Sent { instance, cell, generation, block, number };
+        let sent = Sent { instance, cell, generation, lent, number };
         self.sent.entry(batch).or_default().push(sent);
         self.say(Message::Task {
             batch: batch.0,
@@ -324,12 +207,16 @@ impl Sender for ShmSender {
         }
         self.read = self.read.max(sent.number);
         // What has started was read, and may still be: its reader frees it.
-        if let Some(block) = sent.block
-            && self.state(&sent) != ClaimState::Claimed
-        {
-            self.mouth.arena.release(block);
+        if self.state(&sent) == ClaimState::Claimed {
+            self.mouth.watch(sent.lent);
+        } else {
+            self.mouth.take_back(&sent.lent);
         }
         self.free_cells.push(sent.cell);
+    }
+
+    fn tidy(&mut self) {
+        self.mouth.tidy();
     }
 
     fn sleeper(&mut self) -> Option<Arc<dyn Wake>> {
@@ -346,6 +233,15 @@ impl Sender for ShmSender {
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.mouth.socket.as_fd())
+    }
+}
+
+impl Drop for ShmSender {
+    /// The worker has gone: it reads nothing any more.
+    fn drop(&mut self) {
+        for lending in self.sent.values().flatten().flat_map(|sent| &sent.lent.parcels) {
+            lending.end();
+        }
     }
 }
 

@@ -18,13 +18,13 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, recv, send};
 
 use super::{
-    Answer, Bed, Next, ParentEnd, PartOut, Peer, Pollable, Receiver, Reply, Sender, Sleeper, Task,
-    Wake, Work, WorkerEnd,
+    Answer, Bed, Loose, Next, ParentEnd, PartOut, Peer, Pollable, Receiver, Reply, Sender, Sleeper,
+    Task, Wake, Work, WorkerEnd,
 };
 use crate::batch::Items;
 use crate::error::EngineError;
 use crate::ids::{BatchId, FnId, Instance};
-use crate::payload::Body;
+use crate::payload::{self, Arrived, Body, Cargo, Delivery, Parcel};
 use crate::waker::Waker;
 
 const HEADER: usize = MESSAGE_WORDS * 8;
@@ -46,8 +46,30 @@ pub(crate) fn open(collector: Waker) -> Result<(ParentEnd, OwnedFd), EngineError
 }
 
 /// A payload of that many bytes follows the header.
-fn following(len: usize) -> Option<Payload> {
-    (len > 0).then(|| Payload { block: BlockRef::from_word(0), len: len as u64 })
+fn following(len: usize, parcels: usize) -> Option<Payload> {
+    let (block, parcels) = (BlockRef::from_word(0), parcels as u32);
+    (len > 0).then_some(Payload { block, len: len as u64, parcels })
+}
+
+/// A letter, the table of its parcels before it, and how many bytes it has with them.
+fn letter(lengths: &[usize], letter: &[u8]) -> (Vec<u8>, usize) {
+    let table: Vec<_> = lengths.iter().map(|len| (0, *len as u64)).collect();
+    let letter = payload::with_table(&table, letter);
+    let whole = letter.len() + lengths.iter().sum::<usize>();
+    (letter, whole)
+}
+
+/// A letter and its parcels, from the bytes of both.
+fn delivery(mut bytes: Vec<u8>, parcels: u32) -> Result<Body, EngineError> {
+    let table = payload::take_table(&mut bytes, parcels)?;
+    let mut parcels = Vec::new();
+    for (_, len) in table.iter().rev() {
+        let len = usize::try_from(*len).map_err(|_| EngineError::TooLarge(*len))?;
+        let start = bytes.len().checked_sub(len).ok_or(EngineError::Corrupt)?;
+        parcels.push(Arrived::Own(bytes.split_off(start).into()));
+    }
+    parcels.reverse();
+    Ok(Body::Delivery(Box::new(Delivery { letter: bytes, parcels })))
 }
 
 fn header(message: Message) -> [u8; HEADER] {
@@ -120,11 +142,13 @@ impl Inbox {
             *word = u64::from_le_bytes(*bytes);
         }
         let message = Message::decode(&words).map_err(ShmError::from)?;
-        let len = payload_of(&message).map_or(0, |payload| payload.len);
+        let (len, parcels) =
+            payload_of(&message).map_or((0, 0), |payload| (payload.len, payload.parcels));
         let len = usize::try_from(len).map_err(|_| EngineError::TooLarge(len))?;
         let Some(body) = rest[HEADER..].get(..len) else { return Ok(None) };
-        let body = Body::Owned(body.to_vec());
+        let body = body.to_vec();
         self.start += HEADER + len;
+        let body = if parcels == 0 { Body::Owned(body) } else { delivery(body, parcels)? };
         Ok(Some((message, body)))
     }
 }
@@ -140,6 +164,29 @@ impl StreamSender {
     fn frame(&mut self, message: Message, payload: &[u8]) -> Result<(), EngineError> {
         self.unwritten.extend(header(message));
         self.unwritten.extend(payload);
+        self.write_some()
+    }
+
+    /// The same with parcels; `message` is told of what follows.
+    fn cargo(
+        &mut self,
+        message: impl FnOnce(Option<Payload>) -> Message,
+        cargo: Cargo<'_>,
+    ) -> Result<(), EngineError> {
+        let Cargo { letter: bytes, parcels } = cargo;
+        if parcels.is_empty() {
+            return self.frame(message(following(bytes.len(), 0)), bytes);
+        }
+        let lengths: Vec<_> = parcels.iter().map(Parcel::len).collect();
+        let (letter, whole) = letter(&lengths, bytes);
+        self.unwritten.extend(header(message(following(whole, parcels.len()))));
+        self.unwritten.extend(letter);
+        for parcel in parcels {
+            match parcel {
+                Parcel::Own(bytes) => self.unwritten.extend(bytes),
+                Parcel::Shared(parcel) => self.unwritten.extend(parcel.copy()?),
+            }
+        }
         self.write_some()
     }
 
@@ -161,15 +208,14 @@ impl StreamSender {
 }
 
 impl Sender for StreamSender {
-    fn send_function(&mut self, function: FnId, bytes: &[u8]) -> Result<(), EngineError> {
-        let payload = following(bytes.len());
-        self.frame(Message::Function { function: function.0, payload }, bytes)
+    fn send_function(&mut self, function: FnId, cargo: Cargo<'_>) -> Result<(), EngineError> {
+        self.cargo(|payload| Message::Function { function: function.0, payload }, cargo)
     }
 
-    fn send_task(&mut self, task: &Task, bytes: &[u8]) -> Result<(), EngineError> {
+    fn send_task(&mut self, task: &Task, cargo: Cargo<'_>) -> Result<(), EngineError> {
         let Task { batch, instance, function, tag, items, careful } = *task;
         self.unanswered.push_back((batch, instance));
-        let message = Message::Task {
+        let message = |payload| Message::Task {
             batch: batch.0,
             instance: instance.0,
             function: function.map(|function| function.0),
@@ -179,9 +225,9 @@ impl Sender for StreamSender {
             careful,
             cell: 0,
             generation: 0,
-            payload: following(bytes.len()),
+            payload,
         };
-        self.frame(message, bytes)
+        self.cargo(message, cargo)
     }
 
     fn send_forget(&mut self, function: FnId) -> Result<(), EngineError> {
@@ -325,6 +371,24 @@ impl Worker {
         Ok(())
     }
 
+    /// Writes an answer with what goes along with it; `message` is told of what follows.
+    fn answer(
+        &self,
+        message: impl FnOnce(Option<Payload>) -> Message,
+        bytes: &[u8],
+        parcels: Loose<'_>,
+    ) -> Result<(), EngineError> {
+        if parcels.is_empty() {
+            return self.frame(message(following(bytes.len(), 0)), bytes);
+        }
+        let length = |pieces: &Vec<&[u8]>| pieces.iter().map(|piece| piece.len()).sum();
+        let lengths: Vec<usize> = parcels.iter().map(length).collect();
+        let (letter, whole) = letter(&lengths, bytes);
+        self.write(&header(message(following(whole, parcels.len()))))?;
+        self.write(&letter)?;
+        parcels.iter().flatten().try_for_each(|piece| self.write(piece))
+    }
+
     fn frame(&self, message: Message, payload: &[u8]) -> Result<(), EngineError> {
         if payload.len() > READ_AT_ONCE {
             self.write(&header(message))?;
@@ -378,25 +442,25 @@ impl WorkerEnd for Worker {
     }
 
     fn reply(&mut self, reply: Reply<'_>) -> Result<(), EngineError> {
-        let message = Message::Done {
+        let message = |payload| Message::Done {
             batch: reply.batch.0,
             instance: reply.instance.0,
             tag: reply.tag,
             busy_ns: u64::try_from(reply.busy.as_nanos()).unwrap_or(u64::MAX),
-            payload: following(reply.bytes.len()),
+            payload,
         };
-        self.frame(message, reply.bytes)
+        self.answer(message, reply.bytes, reply.parcels)
     }
 
     fn part(&mut self, part: PartOut<'_>) -> Result<(), EngineError> {
-        let message = Message::Part {
+        let message = |payload| Message::Part {
             batch: part.batch.0,
             instance: part.instance.0,
             tag: part.tag,
             stop: part.stop,
-            payload: following(part.bytes.len()),
+            payload,
         };
-        self.frame(message, part.bytes)
+        self.answer(message, part.bytes, part.parcels)
     }
 
     fn retire(&mut self) -> Result<(), EngineError> {
@@ -405,11 +469,11 @@ impl WorkerEnd for Worker {
     }
 
     fn say(&mut self, words: &[u8]) -> Result<(), EngineError> {
-        self.frame(Message::Say { payload: following(words.len()) }, words)
+        self.frame(Message::Say { payload: following(words.len(), 0) }, words)
     }
 
     fn start_failed(&mut self, why: &[u8]) -> Result<(), EngineError> {
-        self.frame(Message::StartFailed { payload: following(why.len()) }, why)
+        self.frame(Message::StartFailed { payload: following(why.len(), 0) }, why)
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

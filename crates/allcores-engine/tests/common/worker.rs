@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use allcores_engine::{Body, FnId, Port, Work};
+use allcores_engine::{Arrived, Body, FnId, Port, Work};
 
 /// The byte that a worker puts into its gate when it starts a [`Job::Hold`].
 pub(crate) const ENTERED: u8 = 7;
@@ -96,8 +96,12 @@ pub(crate) fn work(mut port: Port, mut gate: UnixStream, number: u64) -> Ending 
             }
             Work::Task { task, body } => (task, body),
         };
+        let mut beside = Vec::new();
         let answer = match Job::of(task.tag) {
-            Job::Echo => body.to_vec(),
+            Job::Echo => {
+                beside = parcels_of(&body);
+                body.to_vec()
+            }
             Job::Call => {
                 let named = task.function.and_then(|function| functions.get(&function));
                 let (function, _) = named.expect("a function is sent before it is named");
@@ -134,18 +138,33 @@ pub(crate) fn work(mut port: Port, mut gate: UnixStream, number: u64) -> Ending 
                 kept = body;
                 Vec::new()
             }
-            Job::Show => kept.to_vec(),
+            Job::Show => {
+                beside = parcels_of(&kept);
+                kept.to_vec()
+            }
             Job::Mark => {
                 gate.write_all(&[MARKED]).expect("the gate takes a byte");
                 Vec::new()
             }
         };
-        port.reply(task.tag, &answer).expect("an answer fits");
+        port.reply_with(task.tag, &answer, &returned(&beside)).expect("an answer fits");
         if task.tag == Job::Retire.tag() {
             port.retire().expect("the parent listens");
         }
     }
     Ending::Left
+}
+
+/// The bytes of what came beside the letter.
+pub(crate) fn parcels_of(body: &Body) -> Vec<Vec<u8>> {
+    let region = |parcel: &Arrived| parcel.region().expect("it can be mapped").to_vec();
+    body.parcels().iter().map(region).collect()
+}
+
+/// Each in two pieces, as they are to be sent.
+fn returned(parcels: &[Vec<u8>]) -> Vec<Vec<&[u8]>> {
+    let halves = parcels.iter().map(|parcel| parcel.split_at(parcel.len() / 2));
+    halves.map(|(one, other)| vec![one, other]).collect()
 }
 
 /// Runs the items of a careful batch; each is one byte of the payload, and its result is its
@@ -181,7 +200,7 @@ fn walk(port: &mut Port, gate: &mut UnixStream, items: &[u8]) -> Option<Vec<u8>>
         if walk.is_over() {
             return Some(results);
         }
-        port.part(Job::Walk.tag(), &results).expect("a part fits");
+        port.part(Job::Walk.tag(), &results, &[]).expect("a part fits");
         results.clear();
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn go(how: &str, kind: LinkKind, control: OwnedFd, mut gate: UnixStre
     let payload = Some(allcores_shm::Payload {
         block: allcores_shm::BlockRef::from_word(0x1234_5678_9abc_def0),
         len: 1 << 40,
+        parcels: 0,
     });
     let stray = Message::Done { batch: 999, instance: 9, tag: 0, busy_ns: 0, payload: None };
     match how {

@@ -89,7 +89,8 @@ impl MadPeer {
         let words = segment.words(0..segment.len() / 8).expect("all its words");
         words[place as usize * 8].store(generation << 1, Ordering::Relaxed);
         let block = BlockRef::from_word(id << 44 | place << 30 | generation);
-        self.payloads.push(Payload { block, len: reader.word() });
+        let parcels = if reader.one_in(2) { 0 } else { reader.below(40) as u32 };
+        self.payloads.push(Payload { block, len: reader.word(), parcels });
         self.segments.push(segment);
     }
 }
@@ -144,7 +145,7 @@ const CREDIT: usize = 48;
 fn speak(sender: &mut dyn Sender, sent: &mut Vec<(BatchId, Instance)>, reader: &mut Reader<'_>) {
     let payload = reader.some_bytes();
     match reader.byte() % 4 {
-        0 => drop(sender.send_function(FnId(reader.below(4) as u32), payload)),
+        0 => drop(sender.send_function(FnId(reader.below(4) as u32), payload.into())),
         1 => drop(sender.send_forget(FnId(reader.below(4) as u32))),
         _ if sent.len() < CREDIT => {
             let (batch, instance) = (BatchId(sent.len() as u64), Instance(0));
@@ -169,7 +170,7 @@ fn send(
     let (tag, items) = (u32::from(reader.byte()), Items::all(1 + u32::from(reader.byte())));
     let careful = reader.one_in(2);
     let task = Task { batch, instance, function: None, tag, items, careful };
-    sender.send_task(&task, payload).is_ok()
+    sender.send_task(&task, payload.into()).is_ok()
 }
 
 fn pick(sent: &[(BatchId, Instance)], reader: &mut Reader<'_>) -> (BatchId, Instance) {
@@ -208,6 +209,9 @@ fn hear(
 
 fn look_at(body: &Body) {
     assert_eq!(body.to_vec().len(), body.len());
+    for parcel in body.parcels() {
+        assert!(parcel.region().is_ok_and(|region| region.len() == parcel.len()));
+    }
 }
 
 /// The worker's end against a mad parent. It never waits here: what may come has come, and what waits
@@ -245,6 +249,7 @@ fn answer(end: &mut dyn WorkerEnd, open: Option<Task>, reader: &mut Reader<'_>) 
             tag: 1,
             busy: std::time::Duration::ZERO,
             bytes,
+            parcels: &[vec![bytes, b"beside"]][..reader.below(2)],
         }),
     };
 }

@@ -27,8 +27,8 @@ fn a_stream_takes_more_than_its_socket_while_the_worker_does_not_read() {
             items: Items::all(1),
             careful: false,
         };
-        end.sender.send_task(&task(1, Job::Echo), &payload).unwrap();
-        end.sender.send_task(&task(2, Job::Who), b"").unwrap();
+        end.sender.send_task(&task(1, Job::Echo), payload[..].into()).unwrap();
+        end.sender.send_task(&task(2, Job::Who), b""[..].into()).unwrap();
         assert!(end.sender.sleeper().is_some(), "the collector has to write on");
         assert!(end.sender.write_on(), "nobody has read");
         end.sender.send_stop().unwrap();
@@ -57,7 +57,7 @@ fn a_stream_whose_worker_leaves_drops_what_was_not_written() {
             items: Items::all(1),
             careful: false,
         };
-        end.sender.send_task(&task, &parcel).unwrap();
+        end.sender.send_task(&task, parcel[..].into()).unwrap();
         assert!(end.sender.write_on());
         drop(worker);
         assert!(!end.sender.write_on());

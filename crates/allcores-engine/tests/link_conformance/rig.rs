@@ -5,11 +5,12 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use allcores_engine::link::{self, Answer, Hub, ParentEnd, Peer, Receiver, Sender, Task, local};
+use allcores_engine::payload as engine;
 use allcores_engine::{BatchId, FnId, Instance, Items, LinkKind, Port};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::common::place::{Gate, Running};
-use crate::common::worker::{Ending, Job};
+use crate::common::worker::{Ending, Job, parcels_of};
 
 /// Which link, and where its worker runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub(crate) struct Parcel<'a> {
     pub(crate) job: Job,
     pub(crate) function: Option<FnId>,
     pub(crate) payload: &'a [u8],
+    pub(crate) beside: &'a [engine::Parcel],
     pub(crate) items: Items,
     pub(crate) careful: bool,
 }
@@ -68,6 +70,7 @@ impl<'a> Parcel<'a> {
             job,
             function: None,
             payload: &[],
+            beside: &[],
             items: Items::all(1),
             careful: false,
         }
@@ -75,6 +78,10 @@ impl<'a> Parcel<'a> {
 
     pub(crate) fn with(self, payload: &'a [u8]) -> Self {
         Parcel { payload, ..self }
+    }
+
+    pub(crate) fn and(self, beside: &'a [engine::Parcel]) -> Self {
+        Parcel { beside, ..self }
     }
 
     pub(crate) fn careful(self, start: u32, stop: u32) -> Self {
@@ -172,12 +179,13 @@ impl Rig {
             items: parcel.items,
             careful: parcel.careful,
         };
-        self.sender.send_task(&task, parcel.payload).expect("the batch is sent");
+        let cargo = engine::Cargo { letter: parcel.payload, parcels: parcel.beside };
+        self.sender.send_task(&task, cargo).expect("the batch is sent");
         self.ring();
     }
 
     pub(crate) fn teach(&mut self, function: u32, bytes: &[u8]) {
-        self.sender.send_function(FnId(function), bytes).expect("the function is sent");
+        self.sender.send_function(FnId(function), bytes.into()).expect("the function is sent");
         self.ring();
     }
 
@@ -252,6 +260,17 @@ impl Rig {
     /// The next answer is that of `batch`; its bytes.
     pub(crate) fn done(&mut self, batch: u64) -> Vec<u8> {
         self.done_as(batch, 0)
+    }
+
+    /// The next answer is that of `batch`; its bytes, and what came beside them.
+    pub(crate) fn done_with(&mut self, expected: u64) -> (Vec<u8>, Vec<Vec<u8>>) {
+        match self.next() {
+            Some(Answer::Done { batch, body, .. }) => {
+                assert_eq!(batch.0, expected);
+                (body.to_vec(), parcels_of(&body))
+            }
+            other => panic!("batch {expected} should be done, not {other:?}"),
+        }
     }
 
     /// The next answer says that `batch` was skipped.

@@ -1,7 +1,10 @@
 //! The suite itself: each function runs over every way.
 
+use std::sync::Arc;
+
 use allcores_engine::link::{Answer, Peer};
-use allcores_engine::{BatchId, FnId, Instance};
+use allcores_engine::payload::{MOST_PARCELS, Parcel as Beside};
+use allcores_engine::{BatchId, Depot, FnId, Instance};
 
 use crate::common::bytes;
 use crate::common::worker::{Job, MARKED, OFTEN};
@@ -101,6 +104,55 @@ pub(crate) fn large_payloads_cross_both_ways_at_once(way: Way) {
     for (batch, payload) in (0..).zip(&payloads) {
         assert!(rig.done(batch) == *payload, "batch {batch} came back garbled");
     }
+}
+
+fn packed(depot: &Arc<Depot>, bytes: &[u8]) -> Beside {
+    Beside::Shared(depot.pack(&[bytes]).expect("there is memory").0)
+}
+
+pub(crate) fn parcels_of_all_sizes_arrive_whole_both_ways(way: Way) {
+    let (mut rig, depot) = (Rig::new(way), Depot::new());
+    for (batch, size) in (0..).zip([1, 64 * KIB, 200 * KIB, 3 * KIB * KIB + 5]) {
+        let sent = [bytes(batch, size), bytes(batch + 9, size + 1)];
+        let beside = [packed(&depot, &sent[0]), Beside::Own(sent[1].clone().into())];
+        rig.send(Parcel::new(batch, Job::Echo).with(b"the letter").and(&beside));
+        let (letter, parcels) = rig.done_with(batch);
+        assert_eq!(letter, b"the letter");
+        assert!(parcels == sent, "{size} bytes came back garbled");
+    }
+}
+
+pub(crate) fn a_letter_may_be_empty_but_for_its_parcels(way: Way) {
+    let (mut rig, depot) = (Rig::new(way), Depot::new());
+    let sent: Vec<_> = (0..MOST_PARCELS as u64).map(|number| bytes(number, KIB)).collect();
+    let beside: Vec<_> = sent.iter().map(|sent| packed(&depot, sent)).collect();
+    rig.send(Parcel::new(1, Job::Echo).and(&beside));
+    assert_eq!(rig.done_with(1), (Vec::new(), sent));
+}
+
+pub(crate) fn a_parcel_is_sent_many_times_and_stays_the_same(way: Way) {
+    let (mut rig, depot) = (Rig::new(way), Depot::new());
+    let sent = bytes(1, 300 * KIB);
+    let beside = [packed(&depot, &sent)];
+    for batch in 0..300 {
+        rig.send(Parcel::new(batch, Job::Echo).and(&beside));
+        assert!(rig.done_with(batch).1 == [sent.as_slice()]);
+    }
+}
+
+pub(crate) fn what_a_worker_keeps_of_a_parcel_is_never_written_over(way: Way) {
+    let (mut rig, depot) = (Rig::new(way), Depot::new());
+    let mut buffer = bytes(1, 300 * KIB);
+    let kept = buffer.clone();
+    rig.send(Parcel::new(0, Job::Keep).and(&[packed(&depot, &buffer)]));
+    rig.done(0);
+    for batch in 1..20 {
+        buffer[0] = batch as u8;
+        rig.send(Parcel::new(batch, Job::Echo).and(&[packed(&depot, &buffer)]));
+        assert!(rig.done_with(batch).1 == [buffer.as_slice()]);
+    }
+    rig.send(Parcel::new(20, Job::Show));
+    assert!(rig.done_with(20).1 == [kept], "the kept parcel has changed");
 }
 
 pub(crate) fn ten_thousand_tiny_messages_keep_their_order(way: Way) {
@@ -271,8 +323,8 @@ pub(crate) fn what_is_sent_to_a_worker_that_has_gone_is_no_panic(way: Way) {
         careful: false,
     };
     // Whether the link has noticed is its own business.
-    let _maybe_closed = rig.sender.send_task(&task, &bytes(0, 200 * KIB));
-    let _maybe_closed = rig.sender.send_function(FnId(1), b"f");
+    let _maybe_closed = rig.sender.send_task(&task, bytes(0, 200 * KIB)[..].into());
+    let _maybe_closed = rig.sender.send_function(FnId(1), b"f"[..].into());
     let _maybe_closed = rig.sender.send_stop();
     rig.ring();
     assert!(!rig.sender.write_on());

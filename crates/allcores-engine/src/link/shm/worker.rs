@@ -11,7 +11,8 @@ use allcores_shm::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::{Bed, Next, PartOut, Reply, Sleeper, Task, Wake, Work, WorkerEnd};
-use super::{Ear, Mouth};
+use super::ear::Ear;
+use super::mouth::Mouth;
 use crate::batch::Items;
 use crate::clock;
 use crate::error::EngineError;
@@ -147,7 +148,10 @@ impl WorkerEnd for Worker {
             if self.ear.closed {
                 return Ok(Next::Leave);
             }
-            let Some(message) = self.ear.pop()? else { return Ok(Next::Nothing) };
+            let Some(message) = self.ear.pop()? else {
+                self.mouth.sweep();
+                return Ok(Next::Nothing);
+            };
             let work = match message {
                 Message::Stop => return Ok(Next::Leave),
                 Message::Forget { function } => Work::Forget { function: FnId(function) },
@@ -203,7 +207,7 @@ impl WorkerEnd for Worker {
     }
 
     fn reply(&mut self, reply: Reply<'_>) -> Result<(), EngineError> {
-        let payload = self.mouth.write(reply.bytes, true)?;
+        let payload = self.mouth.write_with(reply.bytes, reply.parcels)?;
         self.push(Message::Done {
             batch: reply.batch.0,
             instance: reply.instance.0,
@@ -220,7 +224,7 @@ impl WorkerEnd for Worker {
 
     fn part(&mut self, part: PartOut<'_>) -> Result<(), EngineError> {
         self.wait_for_room()?;
-        let payload = self.mouth.write(part.bytes, true)?;
+        let payload = self.mouth.write_with(part.bytes, part.parcels)?;
         self.mouth.say(Message::Part {
             batch: part.batch.0,
             instance: part.instance.0,
@@ -230,7 +234,8 @@ impl WorkerEnd for Worker {
         })?;
         // Nobody waits for a part: who sleeps may sleep on, as long as there is room.
         let (parts, bytes) = self.quiet;
-        self.quiet = (parts + 1, bytes + part.bytes.len());
+        let beside: usize = part.parcels.iter().flatten().map(|piece| piece.len()).sum();
+        self.quiet = (parts + 1, bytes + part.bytes.len() + beside);
         if self.quiet.0 >= MOST_QUIET_PARTS || self.quiet.1 >= MOST_QUIET_BYTES {
             self.ring();
         }

@@ -1,0 +1,29 @@
+//! How many bytes went between the parent and its workers, and how: for who wants to know.
+
+use crate::payload::{Body, Parcel, Payload};
+
+/// Counts in bytes, both ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Written for one reader alone: letters, and a worker's large buffers.
+    pub copied: u64,
+    /// Large buffers that a reader was given where they lie.
+    pub mapped: u64,
+}
+
+impl Traffic {
+    pub(crate) fn sent(&mut self, payload: &Payload) {
+        self.copied += payload.letter().len() as u64;
+        for parcel in payload.parcels() {
+            match parcel {
+                Parcel::Shared(parcel) => self.mapped += parcel.len() as u64,
+                Parcel::Own(bytes) => self.copied += bytes.len() as u64,
+            }
+        }
+    }
+
+    pub(crate) fn came(&mut self, body: &Body) {
+        self.copied += body.weight();
+        self.mapped += body.weight() - body.len() as u64;
+    }
+}
