@@ -27,6 +27,8 @@ QUESTIONS = (
     "pending_memory",
     "cold_start",
     "payload",
+    "payload_memory",
+    "shared_argument",
     "crash",
 )
 STANDARD, OURS = "stdlib", "allcores"

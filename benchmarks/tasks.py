@@ -71,6 +71,25 @@ def echo(data: Any) -> Any:
     return data
 
 
+def item(array: Any, index: int) -> float:
+    """One element of a large array."""
+    return float(array[index])
+
+
+_global: Any = None
+
+
+def set_global(array: Any) -> None:
+    """An initializer that leaves an array where `global_item` finds it."""
+    global _global
+    _global = array
+
+
+def global_item(index: int) -> float:
+    """The same as `item`, of that array."""
+    return float(_global[index])
+
+
 def lognormal_seconds(count: int, sigma: float, total: float) -> list[float]:
     """`count` durations of very unequal length, always the same ones, that add up to `total`."""
     source = random.Random(20_26)

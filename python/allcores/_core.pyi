@@ -64,7 +64,7 @@ def plain_call(
 def note_fork() -> None:
     """To be called before this process forks: what is mapped now stays as it is for the child."""
 
-Loose = bytes | tuple[list[Any], list[memoryview], list[int]]
+_Loose = bytes | tuple[list[Any], list[memoryview], list[int]]
 """Bytes; or the chunks of a stream, the buffers beside it, the numbers that it needs."""
 
 @final
@@ -75,6 +75,15 @@ class Shipment:
         cls, chunks: Iterable[Any], buffers: Iterable[Any], needs: list[int] = ...
     ) -> Shipment:
         """`needs` are the numbers of registered values that its reader must have."""
+
+    @property
+    def contents(self) -> list[int]:
+        """A number for what each of its large buffers holds: as long as this is there, the same
+        number means the same bytes. 0 where nobody knows.
+        """
+
+    def is_same(self, other: Shipment) -> bool:
+        """Whether the other one holds the same."""
 
     @property
     def written(self) -> int:
@@ -110,7 +119,6 @@ class Buffer:
     """A large buffer that has arrived: memory of this process's own, to be read and written."""
 
     def __len__(self) -> int: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
     @property
     def is_mapped(self) -> bool:
         """Whether nothing was copied."""
@@ -305,10 +313,10 @@ class Port:
         self,
         functions: dict[int | None, Callable[..., Any]],
         tags: tuple[int, int, int, int],
-        failed: Callable[[BaseException, Callable[..., Any], tuple[Any, ...]], tuple[int, Loose]],
-        dumped: Callable[[Any, Callable[..., Any], tuple[Any, ...]], tuple[int, Loose]],
+        failed: Callable[[BaseException, Callable[..., Any], tuple[Any, ...]], tuple[int, _Loose]],
+        dumped: Callable[[Any, Callable[..., Any], tuple[Any, ...]], tuple[int, _Loose]],
         continued: Callable[
-            [Callable[..., Any], Any, list[Any], Any, BaseException | None], tuple[int, Loose]
+            [Callable[..., Any], Any, list[Any], Any, BaseException | None], tuple[int, _Loose]
         ],
     ) -> tuple[int | None, int, int | None, bytes | Any] | None:
         """Makes the calls of registered functions whose arguments are plain, until there is
@@ -328,10 +336,10 @@ class Port:
     def walk(self, items: list[Any]) -> Walk:
         """Iterates over those items, noting which one runs; see `Walk`."""
 
-    def part(self, tag: int, payload: Loose) -> None:
+    def part(self, tag: int, payload: _Loose) -> None:
         """Hands over the results since the last part, of the newest item of `walk` too."""
 
-    def reply(self, tag: int, payload: Loose) -> None:
+    def reply(self, tag: int, payload: _Loose) -> None:
         """Answers the batch that the last `next` returned, with the results since the last part."""
 
     def retire(self) -> None:

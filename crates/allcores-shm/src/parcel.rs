@@ -35,7 +35,7 @@ pub(crate) const PARCEL_START: usize = SLOTS * BlockRef::UNIT;
 const GRAIN: usize = 64 << 10;
 
 /// How many bytes of resting parcels are kept.
-const KEPT_BYTES: usize = 512 << 20;
+const KEPT_BYTES: usize = 256 << 20;
 
 /// Descriptors are few. So many of this process may be those of parcels, under way or resting.
 const MOST_OF_DESCRIPTORS: u64 = 4;
@@ -66,6 +66,7 @@ impl Source {
 pub struct Depot {
     books: Mutex<Books>,
     lendings: AtomicU32,
+    contents: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +84,8 @@ struct Books {
 struct Store {
     id: u32,
     len: usize,
+    /// Which of all contents it is that parcels of this depot have had.
+    content: u64,
     source: Option<Source>,
     slots: Arc<Slots>,
 }
@@ -144,6 +147,10 @@ impl Depot {
                 })?
             }
         };
+        if written > 0 || len == 0 {
+            // Relaxed: numbers, each given once.
+            parcel.store_mut().content = self.contents.fetch_add(1, Ordering::Relaxed) + 1;
+        }
         parcel.store_mut().source = source;
         parcel.store_mut().len = len;
         let parcel = Arc::new(parcel);
@@ -211,9 +218,13 @@ impl Depot {
             Ok(segment)
         });
         match made {
-            Ok(segment) => {
-                Ok(Store { id, len, source: None, slots: Arc::new(Slots::new(segment)) })
-            }
+            Ok(segment) => Ok(Store {
+                id,
+                len,
+                content: 0,
+                source: None,
+                slots: Arc::new(Slots::new(segment)),
+            }),
             Err(error) => {
                 self.books().count -= 1;
                 Err(error)
@@ -329,6 +340,11 @@ impl Parcel {
     /// Whether the buffer has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Which content it has: parcels with the same number, one after the other, have the same bytes.
+    pub fn content(&self) -> u64 {
+        self.store().content
     }
 
     /// The segment that has to be announced before the parcel is lent.

@@ -36,8 +36,9 @@ FOLLOW, DATA = 0, 1
 it.
 """
 
-Entry = tuple[str, int, bytes, bytes | None, str]
-"""Name, kind, digest, pickle (None if it could not be made), the reason of that."""
+Entry = tuple[str, int, bytes, bytes | None, str, list[Any]]
+"""Name, kind, digest, pickle (None if it could not be made), the reason of that, the pickle's large
+buffers."""
 
 Table = tuple[Entry, ...]
 
@@ -153,7 +154,7 @@ def _install(table: Table) -> None:
     namespace = sys.modules["__main__"].__dict__
     pending: dict[str, Entry] = {}
     for entry in table:
-        name, kind, digest, _, _ = entry
+        name, kind, digest, *_ = entry
         last = received.digests.get(name)
         if last == digest:
             continue
@@ -176,14 +177,14 @@ class _Installer:
         self._namespace = namespace
 
     def install(self, name: str) -> None:
-        name, _, digest, blob, reason = self._pending.pop(name)
+        name, _, digest, blob, reason, buffers = self._pending.pop(name)
         received = _received
         received.digests[name] = digest
         if blob is None:
             received.missing[name] = reason
             return
         try:
-            self._namespace[name] = _Loader(blob, self).load()
+            self._namespace[name] = _Loader(blob, buffers, self).load()
             received.missing.pop(name, None)
         except Exception as error:
             received.missing[name] = f"{type(error).__name__}: {error}"
@@ -196,8 +197,8 @@ class _Installer:
 class _Loader(pickle.Unpickler):
     """Installs a definition when another one refers to it."""
 
-    def __init__(self, blob: bytes, installer: _Installer) -> None:
-        super().__init__(io.BytesIO(blob))
+    def __init__(self, blob: bytes, buffers: list[Any], installer: _Installer) -> None:
+        super().__init__(io.BytesIO(blob), buffers=buffers)
         self._installer = installer
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:

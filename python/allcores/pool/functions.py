@@ -25,6 +25,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+from .._core import Shipment
 from .codec import Encoder, loads
 from .references import global_names, is_importable, is_steady, main_name, same_watched, watch
 
@@ -40,7 +41,7 @@ class CachedFunction:
         "_globals", "_namespace", "_watched", "caller", "function", "is_fixed", "payload", "tag",
     )  # fmt: skip
 
-    def __init__(self, function: Callable[..., Any], payload: bytes) -> None:
+    def __init__(self, function: Callable[..., Any], payload: bytes | Shipment) -> None:
         self.function = function
         self.payload = payload
         self.tag: Any = None
@@ -94,7 +95,7 @@ class FunctionCache:
 
     def _renew(self, key: int, entry: CachedFunction) -> CachedFunction | None:
         made = self._make(entry.function)
-        if made is not None and made.payload == entry.payload:
+        if made is not None and _are_same(made.payload, entry.payload):
             entry._globals, entry._watched = made._globals, made._watched
             return entry
         if self._entries.pop(key, None) is not None:
@@ -145,10 +146,17 @@ class FunctionCache:
         return made
 
     def _unwatched(self, function: Callable[..., Any], main: dict[str, Any]) -> CachedFunction:
-        made = CachedFunction(function, self._encoder.dumps(function))
+        packed = self._encoder.pack(function)
+        made = CachedFunction(function, packed if type(packed) is bytes else Shipment(*packed))
         made._watched = None
         made.is_fixed = False
         return made
+
+
+def _are_same(one: bytes | Shipment, other: bytes | Shipment) -> bool:
+    if isinstance(one, Shipment):
+        return isinstance(other, Shipment) and one.is_same(other)
+    return one == other
 
 
 def _gather(

@@ -31,11 +31,13 @@ from contextvars import ContextVar
 from enum import Enum
 from hashlib import blake2b
 from multiprocessing.reduction import ForkingPickler
+from os import urandom
 from types import FunctionType, MemberDescriptorType
 from typing import Any
 
 from cloudpickle import cloudpickle  # type: ignore[import-untyped]
 
+from .._core import Shipment
 from . import definitions, nesting, variables
 from .apart import BUFFER_REDUCERS, Apart, Loose, Packed, packed
 from .definitions import DATA, FOLLOW, MAIN_NAMES, Entry
@@ -128,24 +130,32 @@ class _Definition:
     anew).
     """
 
-    __slots__ = ("entry", "needs", "value", "watched")
+    __slots__ = ("entry", "needs", "shipment", "value", "watched")
 
     def __init__(self, name: str, value: object) -> None:
         self.value = value
         follows = isinstance(value, (FunctionType, type))
         self.watched = watch(value)
+        self.shipment: Shipment | None = None
+        """Keeps the numbers of its large buffers' contents good, which are in the digest."""
         blob: bytes | None
+        apart, marks = Apart(), b""
         try:
-            blob, self.needs = _pickle(value, name)
+            blob, self.needs = _pickle(value, name, apart)
             reason = ""
+            if apart.buffers:
+                self.shipment = Shipment([], apart.buffers)
+                contents = self.shipment.contents
+                # Contents that nobody knows are as good as new ones.
+                marks = repr(contents).encode() if 0 not in contents else urandom(16)
         except RecursionError:
             raise
         except Exception as error:
             blob, self.needs, reason = None, {}, f"{type(error).__name__}: {error}"
-        digest = blake2b(
-            blob if blob is not None else reason.encode("utf-8", "replace"), digest_size=16
-        ).digest()
-        self.entry: Entry = (name, FOLLOW if follows else DATA, digest, blob, reason)
+        seen = blob if blob is not None else reason.encode("utf-8", "replace")
+        digest = blake2b(seen + marks, digest_size=16).digest()
+        buffers = [pickle.PickleBuffer(each) for each in apart.buffers]
+        self.entry: Entry = (name, FOLLOW if follows else DATA, digest, blob, reason, buffers)
 
 
 class _Message:
