@@ -185,14 +185,23 @@ class _Maker:
     def harmless(self) -> Order:
         rng = self.rng
         kind = self.chosen({tasks.QUICK: 10, tasks.BUSY: 10, tasks.RAISES: 2, tasks.HOARDS: 1})
-        big = rng.random()
         return self.order(
             kind,
-            given=rng.randrange(2 * MEGABYTE, 6 * MEGABYTE) if big < 0.04 else rng.randrange(2000),
-            answer=rng.randrange(2 * MEGABYTE, 6 * MEGABYTE) if big > 0.96 else rng.randrange(2000),
+            given=self.size(),
+            answer=self.size(),
             seconds=rng.uniform(0.001, 0.03) if kind == tasks.BUSY else 0.0,
             failures=ALWAYS if kind == tasks.RAISES else 0,
         )
+
+    def size(self) -> int:
+        """Mostly small; sometimes a buffer of its own, and sometimes a large one."""
+        weights = {"small": 90, "medium": 6, "large": 4}
+        least, most = {
+            "small": (0, 2000),
+            "medium": (MEGABYTE // 20, MEGABYTE // 2),
+            "large": (2 * MEGABYTE, 6 * MEGABYTE),
+        }[self.chosen(weights)]
+        return self.rng.randrange(least, most)
 
     def order(
         self,

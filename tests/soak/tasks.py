@@ -8,7 +8,9 @@ import os
 import random
 import select
 import signal
-from typing import Final, NamedTuple
+from array import array
+from collections import deque
+from typing import Final, NamedTuple, TypeAlias
 
 from soak.ledger import DYING, ENDED, STARTED, Writer, parse
 
@@ -24,7 +26,12 @@ ENDLESS: Final = "endless"  # until it is stopped or its time is over
 DEADLY: Final = (EXITS, CRASHES, KILLS_ITSELF)
 ALWAYS: Final = 1_000_000
 HOARD_BYTES: Final = 10_000_000
+LARGE: Final = 100_000
+KEPT: Final = 3
 BLOCK: Final = 997  # no power of two, so that bytes in the wrong place are wrong bytes
+
+
+Filler: TypeAlias = "bytes | array[int]"
 
 
 class Order(NamedTuple):
@@ -33,7 +40,7 @@ class Order(NamedTuple):
     ledger: str
     number: int
     kind: str
-    given: bytes
+    given: Filler
     answer: int
     """Bytes to return."""
     seconds: float
@@ -49,10 +56,13 @@ class Garbled(Exception):
     """The bytes that arrived are not those that were sent."""
 
 
-def filler(number: int, size: int) -> bytes:
-    """`size` bytes that only `number` gives."""
+def filler(number: int, size: int) -> Filler:
+    """`size` bytes that only `number` gives; every other large one is an array, which crosses
+    beside its pickle.
+    """
     block = random.Random(number).randbytes(min(size, BLOCK))
-    return (block * (size // BLOCK + 1))[:size]
+    data = (block * (size // BLOCK + 1))[:size]
+    return array("B", data) if size >= LARGE and number % 2 else data
 
 
 @functools.cache
@@ -62,13 +72,21 @@ def _writer(path: str) -> Writer:
 
 _hoard: list[bytes] = []
 
+# What was given lately: nobody may write over what a worker keeps.
+_kept: deque[tuple[int, Filler]] = deque(maxlen=KEPT)
 
-def work(order: Order) -> tuple[int, bytes]:
+
+def work(order: Order) -> tuple[int, Filler]:
     """Does what `order` says; the answer names the task."""
     ledger = _writer(order.ledger)
     ledger.write(order.number, STARTED)
     if order.given != filler(order.number, len(order.given)):
         raise Garbled(f"task {order.number} got other bytes")
+    for number, kept in _kept:
+        if kept != filler(number, len(kept)):
+            raise Garbled(f"what task {number} left has changed")
+    if len(order.given) >= LARGE:
+        _kept.append((order.number, order.given))
     if order.seconds:
         # There is nothing to wait for: this is how long the task takes.
         select.select([], [], [], order.seconds)
