@@ -18,6 +18,7 @@ __all__ = [
     "Pool",
     "Port",
     "Slot",
+    "Tally",
     "Unroll",
     "Walk",
     "mark_forked",
@@ -201,6 +202,20 @@ class Slot:
 
     def slot_watch(self) -> bool:
         """Asks for a notice when the batch is over; False when it is over already."""
+
+    def slot_count(self, tally: Tally) -> None:
+        """Counts the batch in `tally` until it is over."""
+
+@final
+class Tally:
+    """How many batches of somebody are under way."""
+
+    def __new__(cls) -> Tally: ...
+    def under_way(self) -> int:
+        """How many are under way."""
+
+    def wait_below(self, few: int, timeout: float | None = None) -> bool:
+        """Waits until fewer than `few` are under way; whether so few are."""
 
 @final
 class Port:

@@ -15,6 +15,7 @@ mod port;
 mod scalars;
 mod serve;
 mod slot;
+mod tally;
 mod unroll;
 
 /// The engine of allcores.
@@ -32,6 +33,8 @@ mod _core {
     use super::scalars::scalars_in;
     #[pymodule_export]
     use super::slot::Slot;
+    #[pymodule_export]
+    use super::tally::Tally;
     #[pymodule_export]
     use super::unroll::Unroll;
 

@@ -11,6 +11,7 @@ use crate::errors;
 use crate::home::AtHome;
 use crate::plain;
 use crate::pool::Pool;
+use crate::tally::Tally;
 
 /// How often a wait on the main thread looks for signals.
 pub(crate) const SIGNAL_SLICE: Duration = Duration::from_millis(50);
@@ -210,5 +211,11 @@ impl Slot {
     /// Asks the pool for a notice when the batch is over; false when it is over already.
     fn slot_watch(&self) -> PyResult<bool> {
         Ok(self.inner.get()?.watch() == Stage::Pending)
+    }
+
+    /// Counts the batch in `tally` until it is over.
+    fn slot_count(&self, tally: &Tally) -> PyResult<()> {
+        self.inner.get()?.count_in(tally.get()?);
+        Ok(())
     }
 }
