@@ -39,7 +39,7 @@ QUESTION = Question(
         Column("lone_s", "lone, s"),
     ),
     peers=EVERYONE,
-    sizes={"steps": 6_000_000, "turns": 3},
+    sizes={"steps": 16_000_000, "turns": 3},
     trial_sizes={"steps": 200_000, "turns": 1},
     rounds=3,
     rounds_at_least=2,

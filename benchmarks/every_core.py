@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.peers import Pool, open_pool
 from benchmarks.question import Column, Question, Sizes, Values, check
-from benchmarks.report import OURS, Answer
+from benchmarks.report import OURS, STANDARD, Answer
 from benchmarks.tasks import add1, busy_exactly, nap
 
 WAYS = ("submit", "map")
@@ -96,13 +96,14 @@ def draw(answer: Answer, path: Path) -> None:
     import matplotlib  # type: ignore[import-not-found, unused-ignore]
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "allcores"
+    matplotlib.rcParams |= {"svg.hashsalt": "allcores", "svg.fonttype": "none"}
     from matplotlib import pyplot
 
     durations = answer.record["sizes"]["durations_us"]
     figure, panels = pyplot.subplots(1, len(WAYS), figsize=(9, 3.6), sharey=True)
     for panel, way in zip(panels, WAYS, strict=True):
-        for (shade, micros), peer in product(enumerate(durations), answer.rounds):
+        peers = [peer for peer in (OURS, STANDARD) if peer in answer.rounds]
+        for (shade, micros), peer in product(enumerate(durations), peers):
             workers, heights = _line(answer, peer, f"{way}_{micros}us_")
             style = "o-" if peer == OURS else "x:"
             label = f"{peer}, {micros:,} µs"
@@ -111,8 +112,9 @@ def draw(answer: Answer, path: Path) -> None:
         panel.set(title=way, xlabel="workers", ylim=(0, 1.05))
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("work / (workers x wall)")
-    panels[-1].legend(fontsize="x-small", loc="lower left")
     figure.tight_layout()
+    figure.subplots_adjust(right=0.8)
+    figure.legend(*panels[0].get_legend_handles_labels(), fontsize="small", loc="center right")
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
