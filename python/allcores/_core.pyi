@@ -170,6 +170,13 @@ class Slot:
     def slot_wait(self, pool: Pool, timeout: float | None = None) -> bool:
         """Waits until the batch is over; whether it is."""
 
+    def slot_wait_or_few(
+        self, pool: Pool, tally: Tally, few: int, timeout: float | None = None
+    ) -> bool:
+        """The same, or until fewer than `few` of `tally`, which counts the batch, are under way;
+        whether either is so.
+        """
+
     def slot_take(self) -> tuple[int, Any] | None:
         """The outcome, once; None before the end and when it has been taken.
 

@@ -89,6 +89,27 @@ def test_long_item_holds_no_other_worker_up(
     assert taken == list(range(last))
 
 
+@LAZY
+def test_long_item_of_a_generator_is_passed_within_the_lead(
+    implementation: Implementation, link: str, meeting: Meeting
+) -> None:
+    """The consumer waits for item 40 while item 55 runs: as far ahead as four windows."""
+    numbers = Counting()
+    stops = itertools.repeat((40, 55))
+    # So that every chunk holds one item.
+    with implementation.pool("spawn", WORKERS, max_tasks_per_child=1_000) as pool:
+        results = pool.map(linger_at, itertools.repeat(meeting.place), stops, numbers)
+        taken: list[int] = []
+        consumer = threading.Thread(target=lambda: taken.extend(itertools.islice(results, 60)))
+        consumer.start()
+        assert [arrival.words for arrival in meeting.await_arrivals(2)] == ["40", "55"]
+        assert numbers.taken <= 40 + 4 * WINDOW
+        meeting.open(2)
+        consumer.join()
+        results.close()
+    assert taken == list(range(60))
+
+
 @pytest.mark.ours_only("results come in crowds")
 def test_c49_results_of_tiny_items_come_back_in_batches(implementation: Implementation) -> None:
     """100,000 of them, in a few hundred messages."""

@@ -10,6 +10,7 @@ use std::time::Duration;
 use allcores_shm::primitive::{Condvar, Mutex, MutexGuard};
 
 use crate::clock;
+use crate::slot::Slot;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -17,6 +18,8 @@ struct Inner {
     waiters: usize,
     /// Somebody waits until fewer than this are under way; 0 if nobody waits.
     awaited: usize,
+    /// How many of the waiters want to hear of each end.
+    listeners: usize,
 }
 
 /// A count of batches that are under way.
@@ -40,7 +43,7 @@ impl Tally {
     pub(crate) fn leave(&self) {
         let mut inner = self.lock();
         inner.under_way = inner.under_way.saturating_sub(1);
-        let is_awaited = inner.under_way < inner.awaited;
+        let is_awaited = inner.under_way < inner.awaited || inner.listeners > 0;
         drop(inner);
         if is_awaited {
             self.few.notify_all();
@@ -54,12 +57,29 @@ impl Tally {
 
     /// Waits until fewer than `few` are under way or `timeout` has passed; whether so few are.
     pub fn wait_below(&self, few: usize, timeout: Option<Duration>) -> bool {
+        self.wait_until(few, timeout, |inner| inner.under_way < few)
+    }
+
+    /// The same, or until the batch of `slot`, which is counted here, is over; whether either is.
+    pub fn wait_below_or_done(&self, few: usize, slot: &Slot, timeout: Option<Duration>) -> bool {
+        self.lock().listeners += 1;
+        let found = self.wait_until(few, timeout, |inner| slot.is_done() || inner.under_way < few);
+        self.lock().listeners -= 1;
+        found
+    }
+
+    fn wait_until(
+        &self,
+        few: usize,
+        timeout: Option<Duration>,
+        holds: impl Fn(&Inner) -> bool,
+    ) -> bool {
         let deadline = clock::deadline(timeout);
         let mut inner = self.lock();
         inner.waiters += 1;
         // Of several wishes the greatest: whoever wants fewer still looks again and sleeps on.
         inner.awaited = inner.awaited.max(few);
-        while inner.under_way >= few {
+        while !holds(&inner) {
             let Some(left) = clock::left(deadline) else { break };
             let poisoned = "nothing panics while it holds a tally";
             inner = match left {
@@ -71,7 +91,7 @@ impl Tally {
         if inner.waiters == 0 {
             inner.awaited = 0;
         }
-        inner.under_way < few
+        holds(&inner)
     }
 }
 
@@ -79,9 +99,9 @@ impl Tally {
 mod tests {
     use std::sync::Arc;
 
-    use super::Tally;
+    use super::{Slot, Tally};
     use crate::ids::BatchId;
-    use crate::slot::{Outcome, Slot};
+    use crate::slot::Outcome;
 
     #[test]
     fn slots_leave_in_any_order() {

@@ -64,6 +64,19 @@ fn whoever_waits_until_few_are_under_way_is_woken_by_the_last_that_was_too_many(
 }
 
 #[test]
+fn whoever_waits_for_one_of_many_is_woken_by_its_end_though_many_are_under_way() {
+    check(|| {
+        let tally = Arc::new(Tally::default());
+        let slots = [slot(), slot()];
+        slots.iter().for_each(|slot| slot.count_in(&tally));
+        let (counts, first) = (Arc::clone(&tally), Arc::clone(&slots[0]));
+        let waiter = thread::spawn(move || assert!(counts.wait_below_or_done(1, &first, None)));
+        slots[0].complete(Outcome::Cancelled);
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
 fn two_waiters_are_both_woken_and_one_of_them_takes_the_outcome() {
     check(|| {
         let slot = slot();

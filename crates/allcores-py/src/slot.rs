@@ -152,6 +152,21 @@ impl Slot {
         wait_in_slices(py, timeout, |slice| pool.wait(slot, Some(slice)))
     }
 
+    /// The same, or until fewer than `few` of `tally`, which counts the batch, are under way; whether
+    /// either is so.
+    #[pyo3(signature = (pool, tally, few, timeout = None))]
+    fn slot_wait_or_few(
+        &self,
+        py: Python<'_>,
+        pool: &Pool,
+        tally: &Tally,
+        few: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
+        let (slot, pool, tally) = (self.inner.get()?, pool.get()?, tally.get()?);
+        wait_in_slices(py, timeout, |slice| pool.wait_or_few(slot, (tally, few), Some(slice)))
+    }
+
     /// The outcome, once: `(tag, bytes)`, `(FAILED, (kind, worker, words, payload, limit))`,
     /// `(CANCELLED, None)` or `(PARTS, [(start, tag, bytes or (kind, worker, words)), …])`; `None`
     /// before the end and when it has been taken. The payload and the seconds allowed of a batch

@@ -101,7 +101,7 @@ class Feed:
         self._lead = Lead(
             iterables, chunksize=chunksize, buffersize=buffersize, max_workers=max_workers
         )
-        self._tally = Tally() if self._lead.is_eager else None
+        self._tally = Tally()
         self._in_hand = 0
         self._chunks: deque[Chunk] = deque()
         self._lock = threading.RLock()
@@ -216,7 +216,7 @@ class Feed:
         window = self._lead.window
         if len(self._chunks) < window:
             return True
-        return self._tally is not None and self._tally.under_way() < window
+        return self._lead.is_eager and self._tally.under_way() < window
 
     def _submit_next(self, size: int) -> bool:
         """Takes a chunk of items and submits it; False when there are none."""
@@ -250,8 +250,7 @@ class Feed:
             slot = self.runtime.submit(self._function, tag, len(items), payload, self._terms)
         except RuntimeError as error:
             return [Chunk(first, items, None, self._refusal(error))]
-        if self._tally is not None:
-            slot.slot_count(self._tally)
+        slot.slot_count(self._tally)
         return [Chunk(first, items, slot)]
 
     def _append(self, chunks: list[Chunk]) -> None:
@@ -277,18 +276,16 @@ class Feed:
     # -- the feeder thread --------------------------------------------------------------
 
     def _start_feeder(self) -> None:
-        if self._tally is not None:
-            feeder = threading.Thread(
-                target=self._feed_when_few, args=(self._tally,), name="allcores-feed"
-            )
+        if self._lead.is_eager:
+            feeder = threading.Thread(target=self._feed_when_few, name="allcores-feed")
             feeder.daemon = True
             self.runtime.feeder_threads.add(feeder)
             feeder.start()
 
-    def _feed_when_few(self, tally: Tally) -> None:
+    def _feed_when_few(self) -> None:
         try:
             while True:
-                tally.wait_below(self._lead.few)
+                self._tally.wait_below(self._lead.few)
                 with self._lock:
                     if self._over or self._paused:
                         return
@@ -323,15 +320,44 @@ class Feed:
             chunk = self._chunks[0]
         if self._arrivals is not None:
             chunk = self._next_arrival(self._arrivals, deadline)
-        elif chunk.slot is not None and not chunk.slot.slot_wait(
-            self.runtime.pool, _seconds_until(deadline)
-        ):
-            raise TimeoutError
+        else:
+            self._await(chunk, deadline)
         with self._lock:
             self._chunks.remove(chunk)
             self._in_hand = len(chunk.items)
             self._top_up()
         return chunk
+
+    def _await(self, chunk: Chunk, deadline: float | None) -> None:
+        """Waits until `chunk` is done; of a generator it submits meanwhile what may go past it."""
+        slot, pool = chunk.slot, self.runtime.pool
+        if slot is None:
+            return
+        few = self._lead.few
+        while self._may_pass() and not slot.slot_done():
+            if not slot.slot_wait_or_few(pool, self._tally, few, _seconds_until(deadline)):
+                raise TimeoutError
+            if not slot.slot_done():
+                with self._lock:
+                    if not self._pass():
+                        break
+        if not slot.slot_wait(pool, _seconds_until(deadline)):
+            raise TimeoutError
+
+    def _may_pass(self) -> bool:
+        lead = self._lead
+        most = lead.window_past_a_long_one
+        return most > lead.window and len(self._chunks) < most and not (self._over or self._paused)
+
+    def _pass(self) -> bool:
+        """Submits one more chunk although a window of them is there; False if there is none."""
+        size = self._lead.next_size(self.runtime.pool, self._function)
+        if size < 1 or not self._may_pass():
+            return False
+        if not self._submit_next(size):
+            self._end()
+            return False
+        return True
 
     def _next_arrival(self, arrivals: Arrivals, deadline: float | None) -> Chunk:
         while True:

@@ -6,10 +6,11 @@ A map keeps a *window* of chunks with the pool: `2 * workers + 2`, or `buffersiz
 * All iterables have a length: the window counts the chunks that have not ended, so that workers
   go on while the consumer waits for a long one, or does not consume at all.
 * Otherwise (generators, `itertools.count`) nobody knows how many items are wanted, and each that
-  is taken may cost something: the window counts the chunks that were not yet taken, and no more
-  items are ahead of the consumer than it has been given, and a window. Who stops after ten results
-  has made us take at most `2 * 10 + window` items; who goes on sees chunks grow as with a list,
-  up to `MOST_LAZY` items. A `chunksize` is taken at its word.
+  is taken may cost something: the window counts the chunks that were not yet taken (four windows
+  of them while the consumer waits for a long one), and no more items are ahead of the consumer
+  than it has been given, and a window. Who stops after ten results has made us take at most
+  `2 * 10 + window` items; who goes on sees chunks grow as with a list, up to `MOST_LAZY` items. A
+  `chunksize` is taken at its word.
 
 A consumer has been *given* a chunk's items when it comes for the next chunk.
 """
@@ -41,6 +42,9 @@ class Lead:
         self.is_strict = buffersize is not None
         self.is_eager = self.length is not None and buffersize is None
         self.window = buffersize or 2 * max_workers + 2
+        self.window_past_a_long_one = self.window
+        if self.length is None and not self.is_strict and chunksize is None:
+            self.window_past_a_long_one = 4 * self.window
         self.few = 2 * max_workers
         """When fewer chunks are under way it is time to submit more, whoever consumes."""
         self.taken = 0
