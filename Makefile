@@ -27,7 +27,7 @@ dev: $(READY)  ## builds the extension (release) and installs the package, edita
 conformance: wheel  ## CPython's executor tests on every supported Python found, over both links
 	@$(VENV)/bin/python tests/conformance/run_all.py --wheel out/wheels/*.whl
 
-bench: wheel  ## every question of benchmarks/ against every peer, then the bars; a quarter of an hour
+bench: wheel  ## every question of benchmarks/ against every peer, then the bars; half an hour
 	@$(VENV)/bin/python -m venv --clear out/bench
 	@out/bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt out/wheels/*.whl
 	@out/bench/bin/python -m benchmarks

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: all questions, in less than a quarter of an hour."""
+"""`python -m benchmarks`: all questions, in half an hour."""
 
 from benchmarks.run import main
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.peers import Pool
@@ -61,6 +62,10 @@ class Question:
     """
     derive: Callable[[dict[str, list[Values]]], None] | None = None
     """Adds figures that need all rounds of a peer (`peer -> values of its rounds`)."""
+    draw: Callable[[Any, Path], None] | None = None
+    """Draws the answer (a `report.Answer`) into an SVG file beside its JSON."""
+    show: Callable[[Any], str] | None = None
+    """The answer as Markdown, where the usual table does not do."""
     queue_mb: int = 10
     leaves_at_once: bool = False
     """The child exits without closing the pool, because unfinished tasks are left in it."""

@@ -24,12 +24,19 @@ QUESTIONS = (
     "latency",
     "tiny_map",
     "skewed",
+    "two_tasks",
+    "all_at_once",
+    "like_pool",
+    "chunk_size",
+    "lazy_map",
+    "every_core",
     "pending_memory",
     "cold_start",
     "payload",
     "payload_memory",
     "shared_argument",
     "crash",
+    "floors",
 )
 STANDARD, OURS = "stdlib", "allcores"
 NOTICEABLE = 1.05
@@ -114,6 +121,8 @@ def cell(answer: Answer, peer: str, column: Column) -> str:
 
 def table(answer: Answer) -> str:
     """One question as Markdown: what was done, the table, what went wrong."""
+    if answer.question.show is not None:
+        return answer.question.show(answer)
     columns = answer.question.columns
     lines = [
         answer.question.how,
@@ -146,6 +155,8 @@ def losses(answers: list[Answer]) -> str:
     """Every figure in which some peer beats us, the greatest loss first."""
     lines = []
     for answer in answers:
+        if answer.question.show is not None:
+            continue
         name, failed = answer.question.name, answer.record["failed"].get(OURS)
         if OURS not in answer.rounds:
             lines.append(f"* `{name}`: {OURS} has no figure here ({failed or 'not asked'}).")

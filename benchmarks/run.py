@@ -28,6 +28,8 @@ def main(names: Sequence[str] = ()) -> None:
             report.RESULTS.mkdir(exist_ok=True)
             path = report.RESULTS / f"{name}.json"
             path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            if question.draw is not None:
+                question.draw(report.Answer(record), path.with_suffix(".svg"))
         print(f"\n{question.title}\n\n{report.table(report.Answer(record))}", flush=True)
     if not options.trial:
         report.write_readme()

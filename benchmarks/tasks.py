@@ -96,3 +96,32 @@ def lognormal_seconds(count: int, sigma: float, total: float) -> list[float]:
     raw = [source.lognormvariate(0.0, sigma) for _ in range(count)]
     scale = total / sum(raw)
     return [seconds * scale for seconds in raw]
+
+
+def count_down(steps: int) -> int:
+    """So many steps of a loop, however long they take."""
+    while steps:
+        steps -= 1
+    return steps
+
+
+def microsecond(number: int) -> int:
+    """A microsecond of work, more or less."""
+    for _ in range(130):
+        pass
+    return number
+
+
+def summed(numbers: list[int]) -> int:
+    """What a user does with a list: an argument of some size, a small result."""
+    return sum(numbers)
+
+
+def busy_exactly(seconds: float) -> float:
+    """As `busy`, in finer steps; the processor time that it really took."""
+    start = now = time.thread_time()
+    while now - start < seconds:
+        for _ in range(20):
+            pass
+        now = time.thread_time()
+    return now - start

@@ -22,6 +22,7 @@ __all__ = [
     "Port",
     "Shipment",
     "Slot",
+    "Tally",
     "Unroll",
     "Walk",
     "mark_forked",
@@ -254,6 +255,13 @@ class Slot:
     def slot_wait(self, pool: Pool, timeout: float | None = None) -> bool:
         """Waits until the batch is over; whether it is."""
 
+    def slot_wait_or_few(
+        self, pool: Pool, tally: Tally, few: int, timeout: float | None = None
+    ) -> bool:
+        """The same, or until fewer than `few` of `tally`, which counts the batch, are under way;
+        whether either is so.
+        """
+
     def slot_take(self) -> tuple[int, Any] | None:
         """The outcome, once; None before the end and when it has been taken.
 
@@ -286,6 +294,20 @@ class Slot:
 
     def slot_watch(self) -> bool:
         """Asks for a notice when the batch is over; False when it is over already."""
+
+    def slot_count(self, tally: Tally) -> None:
+        """Counts the batch in `tally` until it is over."""
+
+@final
+class Tally:
+    """How many batches of somebody are under way."""
+
+    def __new__(cls) -> Tally: ...
+    def under_way(self) -> int:
+        """How many are under way."""
+
+    def wait_below(self, few: int, timeout: float | None = None) -> bool:
+        """Waits until fewer than `few` are under way; whether so few are."""
 
 @final
 class Port:

@@ -90,6 +90,7 @@ DIFFERENCES = {
         "`map(ordered=False)` gives what is ready; the standard one waits for the next in order"
     ),
     "dropped maps warn": "a map that is dropped before its end warns that items were not run",
+    "results come in crowds": "tiny results are sent and heard of many at a time",
     "maps are lazy": (
         "`map` takes items as results are consumed; the standard one takes all at once"
     ),

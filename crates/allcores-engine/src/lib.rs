@@ -55,6 +55,7 @@ pub mod slot;
 #[cfg(not(loom))]
 pub mod supervisor;
 mod table;
+pub mod tally;
 #[cfg(not(loom))]
 pub mod traffic;
 #[cfg(not(loom))]
@@ -80,3 +81,4 @@ pub use pool::{Pool, PoolConfig};
 #[cfg(not(loom))]
 pub use port::{Port, Walk, Work};
 pub use slot::{Outcome, Part, PartResult, Slot, Stage};
+pub use tally::Tally;

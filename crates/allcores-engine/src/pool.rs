@@ -25,6 +25,7 @@ use crate::payload::Payload;
 use crate::scheduler::Counts;
 use crate::slot::Slot;
 use crate::supervisor::{self, Force};
+use crate::tally::Tally;
 use crate::traffic::Traffic;
 use crate::waker::Waker;
 
@@ -193,6 +194,20 @@ impl Pool {
             collector::serve(&self.shared, slot);
         }
         slot.wait(timeout)
+    }
+
+    /// The same, or until fewer than `few` of `tally`, which counts the batch, are under way; whether
+    /// either is so.
+    pub fn wait_or_few(
+        &self,
+        slot: &Slot,
+        (tally, few): (&Tally, usize),
+        timeout: Option<Duration>,
+    ) -> bool {
+        if !slot.is_done() && tally.under_way() >= few {
+            collector::serve(&self.shared, slot);
+        }
+        tally.wait_below_or_done(few, slot, timeout)
     }
 
     /// Keeps a batch from starting; false when it has started or is over.

@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use allcores_shm::primitive::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering};
+use allcores_shm::primitive::{Arc, AtomicBool, Condvar, Mutex, MutexGuard, Ordering};
 
 use crate::clock;
 #[cfg(not(loom))]
@@ -21,6 +21,7 @@ use crate::crowd::Crowd;
 use crate::error::Failure;
 use crate::ids::BatchId;
 use crate::payload::{Body, Payload};
+use crate::tally::Tally;
 
 /// How a batch ended.
 #[derive(Debug)]
@@ -87,6 +88,8 @@ struct Inner {
     outcome: Option<Box<Outcome>>,
     waiters: u32,
     watched: bool,
+    /// Who counts it.
+    tally: Option<Arc<Tally>>,
 }
 
 /// The place where the outcome of one batch appears.
@@ -153,7 +156,12 @@ impl Slot {
         if inner.waiters > 0 {
             self.changed.notify_all();
         }
-        inner.watched
+        let (watched, tally) = (inner.watched, inner.tally.take());
+        drop(inner);
+        if let Some(tally) = tally {
+            tally.leave();
+        }
+        watched
     }
 
     /// Waits until the batch is over or `timeout` has passed; returns whether it is over.
@@ -212,5 +220,14 @@ impl Slot {
         }
         inner.watched = true;
         Stage::Pending
+    }
+
+    /// Counts the batch among those of `tally` until it is over.
+    pub fn count_in(&self, tally: &Arc<Tally>) {
+        let mut inner = self.lock();
+        if !self.done.load(Ordering::Relaxed) {
+            tally.enter();
+            inner.tally = Some(Arc::clone(tally));
+        }
     }
 }

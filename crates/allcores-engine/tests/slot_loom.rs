@@ -5,7 +5,7 @@
 
 use allcores_engine::primitive::{Arc, AtomicU64, Ordering};
 use allcores_engine::slot::{Outcome, Slot, Stage};
-use allcores_engine::{BatchId, Notice, WorkerId, notices::Notices};
+use allcores_engine::{BatchId, Notice, Tally, WorkerId, notices::Notices};
 use loom::thread;
 
 /// Checks `model` in all its interleavings, and that there is more than one.
@@ -43,6 +43,35 @@ fn whoever_waits_for_a_slot_is_woken_by_its_completion() {
             assert!(waiting.is_done());
         });
         slot.complete(Outcome::Cancelled);
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn whoever_waits_until_few_are_under_way_is_woken_by_the_last_that_was_too_many() {
+    check(|| {
+        let tally = Arc::new(Tally::default());
+        let slots = [slot(), slot()];
+        slots.iter().for_each(|slot| slot.count_in(&tally));
+        let waiting = Arc::clone(&tally);
+        let waiter = thread::spawn(move || assert!(waiting.wait_below(2, None)));
+        let first = Arc::clone(&slots[0]);
+        let completer = thread::spawn(move || first.complete(Outcome::Cancelled));
+        waiter.join().unwrap();
+        completer.join().unwrap();
+        assert_eq!(tally.under_way(), 1);
+    });
+}
+
+#[test]
+fn whoever_waits_for_one_of_many_is_woken_by_its_end_though_many_are_under_way() {
+    check(|| {
+        let tally = Arc::new(Tally::default());
+        let slots = [slot(), slot()];
+        slots.iter().for_each(|slot| slot.count_in(&tally));
+        let (counts, first) = (Arc::clone(&tally), Arc::clone(&slots[0]));
+        let waiter = thread::spawn(move || assert!(counts.wait_below_or_done(1, &first, None)));
+        slots[0].complete(Outcome::Cancelled);
         waiter.join().unwrap();
     });
 }

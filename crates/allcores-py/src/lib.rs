@@ -17,6 +17,7 @@ mod port;
 mod scalars;
 mod serve;
 mod slot;
+mod tally;
 mod unroll;
 mod view;
 
@@ -41,6 +42,8 @@ mod _core {
     use super::scalars::scalars_in;
     #[pymodule_export]
     use super::slot::Slot;
+    #[pymodule_export]
+    use super::tally::Tally;
     #[pymodule_export]
     use super::unroll::Unroll;
     #[pymodule_export]

@@ -12,6 +12,7 @@ use crate::home::AtHome;
 use crate::parcels::arrived;
 use crate::plain;
 use crate::pool::Pool;
+use crate::tally::Tally;
 
 /// How often a wait on the main thread looks for signals.
 pub(crate) const SIGNAL_SLICE: Duration = Duration::from_millis(50);
@@ -142,7 +143,23 @@ impl Slot {
         wait_in_slices(py, timeout, |slice| pool.wait(slot, Some(slice)))
     }
 
-    /// The outcome, once: `(tag, bytes)` (or a `Delivery` instead of bytes, here and below), `(FAILED, (kind, worker, words, payload, limit))`,
+    /// The same, or until fewer than `few` of `tally`, which counts the batch, are under way; whether
+    /// either is so.
+    #[pyo3(signature = (pool, tally, few, timeout = None))]
+    fn slot_wait_or_few(
+        &self,
+        py: Python<'_>,
+        pool: &Pool,
+        tally: &Tally,
+        few: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
+        let (slot, pool, tally) = (self.inner.get()?, pool.get()?, tally.get()?);
+        wait_in_slices(py, timeout, |slice| pool.wait_or_few(slot, (tally, few), Some(slice)))
+    }
+
+    /// The outcome, once: `(tag, bytes)` (or a `Delivery` instead of bytes, here and below),
+    /// `(FAILED, (kind, worker, words, payload, limit))`,
     /// `(CANCELLED, None)` or `(PARTS, [(start, tag, bytes or (kind, worker, words)), …])`; `None`
     /// before the end and when it has been taken. The payload and the seconds allowed of a batch
     /// that a worker ended over are there if they are known.
@@ -201,5 +218,11 @@ impl Slot {
     /// Asks the pool for a notice when the batch is over; false when it is over already.
     fn slot_watch(&self) -> PyResult<bool> {
         Ok(self.inner.get()?.watch() == Stage::Pending)
+    }
+
+    /// Counts the batch in `tally` until it is over.
+    fn slot_count(&self, tally: &Tally) -> PyResult<()> {
+        self.inner.get()?.count_in(tally.get()?);
+        Ok(())
     }
 }

@@ -204,6 +204,11 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         What a call raises is raised in its turn; `next` then goes on with the next item. Who lets
         go of the iterator, as a `for` loop does by an exception, gives up what has not started.
 
+        Iterables that have a length are worked through whether results are taken or not. Of others
+        no more items are ahead of the results than results were taken, and `2 * max_workers + 2`;
+        so an endless one can be left after ten. With `chunksize` it is so many chunks, with
+        `buffersize` so many tasks.
+
         Args:
             fn: called with one item of each iterable.
             iterables: as for the built-in `map`; the shortest ends it.

@@ -5,17 +5,14 @@
           consumer's thread, or the feeder's        consumer's thread
 ```
 
-A feed keeps a window of unfinished chunks with the pool. The consumer tops it up whenever
-it takes a chunk's results, so in a loop over the results no other thread of Python runs. If
-nobody consumes, a feeder thread goes on: `map` runs its calls whether its results are looked
-at or not, as the standard one does.
+A feed keeps a window of chunks with the pool; how far that reaches is said in `lead`. The
+consumer tops it up whenever it takes a chunk's results, so in a loop over the results no other
+thread of Python runs. If all iterables have a length `map` runs its calls whether its results
+are looked at or not, as the standard one does: a feeder thread goes on when few chunks are under
+way, because nobody consumes, or because the consumer waits for a long one.
 
-How far it runs ahead:
-
-* `buffersize=n`: at most n chunks are submitted and not yet taken; no feeder.
-* all iterables have a length: to the end, a window at a time.
-* otherwise (generators, `itertools.count`): a window, until results are taken; what is left
-  at `shutdown` is submitted then, unless somebody had begun to take results.
+What is left of a generator at `shutdown` is submitted then, unless somebody had begun to take
+results.
 
 | state    | entered                           | left                                         |
 | -------- | --------------------------------- | -------------------------------------------- |
@@ -35,13 +32,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from .._core import CANCELLED, FAILED, PARTS, scalars_in
+from .._core import CANCELLED, FAILED, PARTS, Tally, scalars_in
 from . import codec, context, tags
 from .arrivals import Arrivals
+from .lead import Lead
 
 if TYPE_CHECKING:
     from .._core import Pool, Slot
@@ -100,12 +98,11 @@ class Feed:
         self._terms = terms
         self._star = len(iterables) > 1
         self._items = zip(*iterables, strict=False) if self._star else iter(iterables[0])
-        self._left = _shortest(iterables)
-        self._eager = self._left is not None and buffersize is None
-        self._size = 1 if chunksize is None and buffersize is not None else chunksize
-        self._window = buffersize or 2 * max_workers + 2
-        self._strict = buffersize is not None
-        self._taken = 0
+        self._lead = Lead(
+            iterables, chunksize=chunksize, buffersize=buffersize, max_workers=max_workers
+        )
+        self._tally = Tally()
+        self._in_hand = 0
         self._chunks: deque[Chunk] = deque()
         self._lock = threading.RLock()
         self._over = False
@@ -149,9 +146,10 @@ class Feed:
         stopped at an error.
         """
         with self._lock:
-            attended = self.attended and not self._eager
-            if not (self._over or self._paused or self._strict or attended):
-                while self._submit_next():
+            lead = self._lead
+            attended = self.attended and not lead.is_eager
+            if not (self._over or self._paused or lead.is_strict or attended):
+                while self._submit_next(max(lead.next_size(self.runtime.pool, self._function), 1)):
                     pass
             self._end()
 
@@ -208,27 +206,20 @@ class Feed:
 
     def _top_up(self) -> None:
         while not (self._over or self._paused) and self._has_room():
-            if not self._submit_next():
+            size = self._lead.next_size(self.runtime.pool, self._function)
+            if size < 1:
+                return
+            if not self._submit_next(size):
                 self._end()
 
     def _has_room(self) -> bool:
-        chunks, window = self._chunks, self._window
-        if len(chunks) < window:
+        window = self._lead.window
+        if len(self._chunks) < window:
             return True
-        if not self._eager:
-            return False
-        unfinished = 0
-        for chunk in islice(reversed(chunks), window):
-            if chunk.slot is not None and not chunk.slot.slot_done():
-                unfinished += 1
-        return unfinished < window
+        return self._lead.is_eager and self._tally.under_way() < window
 
-    def _submit_next(self) -> bool:
+    def _submit_next(self, size: int) -> bool:
         """Takes a chunk of items and submits it; False when there are none."""
-        size = self._size
-        if size is None:
-            left = None if self._left is None else max(self._left - self._taken, 1)
-            size = self.runtime.pool.batch_size(self._function, left)
         items: list[Any] = []
         try:
             # Item by item into a list: an iterable that raises keeps what it gave.
@@ -236,8 +227,8 @@ class Feed:
         except BaseException as error:
             self._error = error
         if items:
-            first = self._taken
-            self._taken += len(items)
+            first = self._lead.taken
+            self._lead.taken += len(items)
             self._append(self._submit(first, items))
         return self._error is None and len(items) == size
 
@@ -259,6 +250,7 @@ class Feed:
             slot = self.runtime.submit(self._function, tag, len(items), payload, self._terms)
         except RuntimeError as error:
             return [Chunk(first, items, None, self._refusal(error))]
+        slot.slot_count(self._tally)
         return [Chunk(first, items, slot)]
 
     def _append(self, chunks: list[Chunk]) -> None:
@@ -284,26 +276,20 @@ class Feed:
     # -- the feeder thread --------------------------------------------------------------
 
     def _start_feeder(self) -> None:
-        if self._eager:
-            feeder = threading.Thread(target=self._feed_unattended, name="allcores-feed")
+        if self._lead.is_eager:
+            feeder = threading.Thread(target=self._feed_when_few, name="allcores-feed")
             feeder.daemon = True
             self.runtime.feeder_threads.add(feeder)
             feeder.start()
 
-    def _feed_unattended(self) -> None:
+    def _feed_when_few(self) -> None:
         try:
             while True:
+                self._tally.wait_below(self._lead.few)
                 with self._lock:
                     if self._over or self._paused:
                         return
-                    newest = self._chunks[-1] if self._chunks else None
-                    slot = None if newest is None else newest.slot
-                if slot is not None:
-                    # While somebody consumes, a newer chunk is there when this one is done.
-                    slot.slot_wait(self.runtime.pool)
-                with self._lock:
-                    if not self._chunks or self._chunks[-1] is newest:
-                        self._top_up()
+                    self._top_up()
         finally:
             self.runtime.feeder_threads.discard(threading.current_thread())
 
@@ -319,6 +305,8 @@ class Feed:
             self.attended = True
             if self._paused:
                 self._resume()
+            self._lead.given += self._in_hand
+            self._in_hand = 0
             self._top_up()
             if not self._chunks:
                 if self._error is not None:
@@ -332,14 +320,44 @@ class Feed:
             chunk = self._chunks[0]
         if self._arrivals is not None:
             chunk = self._next_arrival(self._arrivals, deadline)
-        elif chunk.slot is not None and not chunk.slot.slot_wait(
-            self.runtime.pool, _seconds_until(deadline)
-        ):
-            raise TimeoutError
+        else:
+            self._await(chunk, deadline)
         with self._lock:
             self._chunks.remove(chunk)
+            self._in_hand = len(chunk.items)
             self._top_up()
         return chunk
+
+    def _await(self, chunk: Chunk, deadline: float | None) -> None:
+        """Waits until `chunk` is done; of a generator it submits meanwhile what may go past it."""
+        slot, pool = chunk.slot, self.runtime.pool
+        if slot is None:
+            return
+        few = self._lead.few
+        while self._may_pass() and not slot.slot_done():
+            if not slot.slot_wait_or_few(pool, self._tally, few, _seconds_until(deadline)):
+                raise TimeoutError
+            if not slot.slot_done():
+                with self._lock:
+                    if not self._pass():
+                        break
+        if not slot.slot_wait(pool, _seconds_until(deadline)):
+            raise TimeoutError
+
+    def _may_pass(self) -> bool:
+        lead = self._lead
+        most = lead.window_past_a_long_one
+        return most > lead.window and len(self._chunks) < most and not (self._over or self._paused)
+
+    def _pass(self) -> bool:
+        """Submits one more chunk although a window of them is there; False if there is none."""
+        size = self._lead.next_size(self.runtime.pool, self._function)
+        if size < 1 or not self._may_pass():
+            return False
+        if not self._submit_next(size):
+            self._end()
+            return False
+        return True
 
     def _next_arrival(self, arrivals: Arrivals, deadline: float | None) -> Chunk:
         while True:
@@ -375,6 +393,7 @@ class Feed:
             and self._is_open()
         ):
             with self._lock:
+                self._in_hand = 0
                 singly = self._submit_singly(chunk.first, chunk.items)
                 self._chunks.extendleft(reversed(singly))
                 for each in singly:
@@ -464,13 +483,3 @@ def _cancelled() -> BaseException:
     from concurrent.futures import CancelledError
 
     return CancelledError()
-
-
-def _shortest(iterables: tuple[Iterable[Any], ...]) -> int | None:
-    """How many items there are, if that can be known."""
-    lengths = []
-    for iterable in iterables:
-        if not isinstance(iterable, Sized):
-            return None
-        lengths.append(len(iterable))
-    return min(lengths)
