@@ -12,9 +12,12 @@ import os
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 from . import definitions, interrupts, nesting, threads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Spec:
@@ -126,7 +129,7 @@ def enter(spec: Spec) -> None:
     if spec.main is not None:
         _replace_main(spec.main)
     definitions.begin(inherited=spec.start_method == "fork")
-    _name_process("allcores-worker")
+    _name_process(b"allcores-worker")
 
 
 _former_mains: list[ModuleType] = []
@@ -140,9 +143,12 @@ def _replace_main(attributes: dict[str, str | None]) -> None:
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
 
 
-def _name_process(name: str) -> None:
+def _name_process(name: bytes) -> None:
     try:
-        with open("/proc/self/comm", "w") as file:
-            file.write(name)
+        fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, name)
+        finally:
+            os.close(fd)
     except OSError:
         pass

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from . import definitions
 from .failures import argument_text, dump_exception, load_exception, name_of, note_call
 from .pickling import MAIN_MARK, REFUSALS, dumps_result, loads, mentions_main, second_try, write
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .main_module import MainSender
 
 __all__ = [

@@ -20,21 +20,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Protocol
 
 from . import tags
 from .pickling import loads
 from .variables import token_of
 
-Variables = tuple[ContextVar[Any], ...]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    Variables = tuple[ContextVar[Any], ...]
+
+    class Encoder(Protocol):
+        """What pickles for workers."""
+
+        def dumps(self, value: object) -> bytes: ...
+
 
 _LENGTH = 8
-
-
-class Encoder(Protocol):
-    """What pickles for workers."""
-
-    def dumps(self, value: object) -> bytes: ...
 
 
 def check(variables: Iterable[ContextVar[Any]]) -> Variables:

@@ -27,7 +27,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CellType, CodeType, FunctionType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAIN_NAMES = ("__main__", "__mp_main__")
 

@@ -23,10 +23,13 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any
 
 from .codec import Encoder, loads
 from .references import global_names, is_importable, is_steady, main_name, same_watched, watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ABSENT = object()
 

@@ -12,7 +12,10 @@ import copyreg
 import pickle
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PROTOCOL = 5
 REFUSALS = (pickle.PicklingError, AttributeError, TypeError)

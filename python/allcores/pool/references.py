@@ -13,11 +13,17 @@ import types
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import CodeType, FunctionType
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from .definitions import MAIN_NAMES
 from .variables import definition_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Watched = tuple[tuple[Any, ...], ...]
+    """Functions with the parts they had, and classes with theirs."""
 
 _GLOBAL_OPERATIONS = frozenset(
     ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
@@ -95,10 +101,6 @@ def is_steady(value: object) -> bool:
     if kind in (FunctionType, types.BuiltinFunctionType) or isinstance(value, type):
         return is_importable(value)
     return False
-
-
-Watched = tuple[tuple[Any, ...], ...]
-"""Functions with the parts they had, and classes with theirs."""
 
 
 def watch(value: object) -> Watched | None:

@@ -11,58 +11,63 @@ thread, which does what the engine can't without Python:
 | `worker gone`    | reaps its process                                                |
 | `said`           | handles a log record of a worker                                 |
 | `finished`       | reaps the rest and ends                                          |
+
+A pool of forks that nobody looks into, and whose workers are not replaced, has nothing to be told
+of but its end. It gets a notifier only when that changes, or when nobody waits for its end.
 """
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import contextlib
 import logging
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import process as multiprocessing_process
 from multiprocessing import util as _registers_its_exit_before_ours  # noqa: F401
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any, Protocol
 
 from .._core import CANCELLED, FAILED, Pool, Slot, mark_forked
-from . import blackbox, codec, context, death, interrupts, leash, tags, worker
+from . import blackbox, codec, interrupts, leash, tags, worker
 from .forks import generation, owned_fds
 from .functions import CachedFunction, FunctionCache
 from .future import Caller, Future
 from .obituary import Life
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .._core import Slot
+    from typing import Any, Protocol
+
     from .future import Raw
     from .options import Terms
     from .start import Launcher
 
+    class Watcher(Protocol):
+        """Who waits for a batch without waiting."""
+
+        def settle(self) -> None:
+            """It is over."""
+
+        def fail(self, error: BaseException) -> None:
+            """It is over, and `settle` has raised."""
+
+        def on_child(self) -> None:
+            """This is a forked child, where it will never be."""
+
+    class Feed(Protocol):
+        """A map that has not taken all its items yet."""
+
+        def submit_rest(self) -> None:
+            """Takes and submits them now."""
+
+        def give_up(self) -> int:
+            """Takes none any more; how many items that leaves undone."""
+
+
 _log = logging.getLogger("allcores")
-
-
-class Watcher(Protocol):
-    """Who waits for a batch without waiting."""
-
-    def settle(self) -> None:
-        """It is over."""
-
-    def fail(self, error: BaseException) -> None:
-        """It is over, and `settle` has raised."""
-
-    def on_child(self) -> None:
-        """This is a forked child, where it will never be."""
-
-
-class Feed(Protocol):
-    """A map that has not taken all its items yet."""
-
-    def submit_rest(self) -> None:
-        """Takes and submits them now."""
-
-    def give_up(self) -> int:
-        """Takes none any more; how many items that leaves undone."""
 
 
 class Runtime:
@@ -100,7 +105,12 @@ class Runtime:
         self._leaving: set[int] = set()
         self._watched: dict[int, Watcher] = {}
         self._starting = threading.Lock()
+        self._collects = False
         self._notifier: threading.Thread | None = None
+        self._needs_notifier = True
+        self._workers_stay = not (replace_lost or max_tasks is not None or max_memory is not None)
+        # Reentrant, because the garbage collector may run in between.
+        self._appointing = threading.RLock()
         self._fd_source: int | None = None
         self._forks = generation()
 
@@ -111,6 +121,7 @@ class Runtime:
                 self.launcher.settle()
                 if self.launcher.start_method == "fork":
                     self.pool.start_all_at_once()
+                    self._needs_notifier = not self._workers_stay or self.launcher.forward_logs
                 self.functions = FunctionCache(self.launcher.encoder)
                 _runtimes.add(self)
                 self._has_begun = True
@@ -131,6 +142,7 @@ class Runtime:
         if terms is None:
             slot = self.pool.submit(function, tag, count, payload)
         else:
+            self.expect_replacements()
             slot = self.pool.submit(function, tag, count, payload, *terms)
         wanted = self.pool.workers_wanted()
         if wanted:
@@ -140,7 +152,11 @@ class Runtime:
     def context_values(self) -> bytes:
         """What the calls to come are to find in the executor's context variables."""
         variables = self.launcher.context_vars
-        return context.take(variables, self.launcher.encoder) if variables else b""
+        if not variables:
+            return b""
+        from . import context
+
+        return context.take(variables, self.launcher.encoder)
 
     def submit_call(
         self,
@@ -154,6 +170,7 @@ class Runtime:
         if terms is None:
             future: Future[Any] = _new_slot(Future, self.pool, function, tag, 1, payload)
         else:
+            self.expect_replacements()
             future = _new_slot(Future, self.pool, function, tag, 1, payload, *terms)
         future._stage = caller
         wanted = self.pool.workers_wanted()
@@ -189,7 +206,7 @@ class Runtime:
         if tag == tags.RESULT:
             try:
                 return False, None, codec.load_result(payload, function=call)
-            except death.BrokenProcessPool as error:
+            except BrokenProcessPool as error:
                 return False, error, None
         if tag == CANCELLED:
             return True, None, None
@@ -210,6 +227,8 @@ class Runtime:
         tag, payload = raw
         if tag == tags.ERROR:
             return codec.load_exception(payload)
+        from . import death
+
         if tag == tags.UNDECODED:
             return death.undecoded(codec.load_exception(payload), call, index)
         if tag == FAILED:
@@ -228,7 +247,7 @@ class Runtime:
                 words = (self.pool.start_failure() or b"").decode("utf-8", "replace")
             obituary = None if life is None or kind == "ended" else life.obituary()
             return death.broken(kind, words, obituary, task, alone=self.replaces)
-        return death.BrokenProcessPool(f"a worker sent an answer of unknown kind `{tag}`")
+        return BrokenProcessPool(f"a worker sent an answer of unknown kind `{tag}`")
 
     def broken_error(self) -> BaseException:
         """Raised by whatever is asked of a broken pool."""
@@ -249,14 +268,16 @@ class Runtime:
                     if not self._start_worker():
                         break
                 wanted = self.pool.workers_wanted()
-            if self._notifier is None:
-                self.pool.listen()
+            if not self._collects:
                 self.pool.start_collector()
-                self._notifier = threading.Thread(
-                    target=self._notify, name="allcores-notify", daemon=True
-                )
-                with self._late_in_the_day():
-                    self._notifier.start()
+                self._collects = True
+        if self._needs_notifier or self._watched:
+            self.appoint_notifier()
+
+    def expect_replacements(self) -> None:
+        """Some worker may be ended and replaced."""
+        self._needs_notifier = True
+        self.appoint_notifier()
 
     def _start_worker(self) -> bool:
         with owned_fds.guard():
@@ -287,16 +308,23 @@ class Runtime:
             self.pool.worker_started(number, process.pid)
         return True
 
-    @contextlib.contextmanager
-    def _late_in_the_day(self) -> Any:
-        # At the very end of the interpreter no thread can be started any more; what the
-        # notifier would do is then done by `join`.
-        try:
-            yield
-        except RuntimeError:
-            self._notifier = None
-
     # -- the notifier -------------------------------------------------------------------
+
+    def appoint_notifier(self) -> None:
+        """Sees to it that there is one, if there is a worker."""
+        with self._appointing:
+            if self._notifier is not None or not self._collects:
+                return
+            self.pool.listen()
+            self._notifier = threading.Thread(
+                target=self._notify, name="allcores-notify", daemon=True
+            )
+            try:
+                self._notifier.start()
+            except RuntimeError:
+                # At the very end of the interpreter no thread can be started any more; what the
+                # notifier would do is then done by `join`.
+                self._notifier = None
 
     def publish_later(self, future: Future[Any]) -> bool:
         """Has the notifier settle `future` when its slot is done; False if it is done."""
@@ -307,6 +335,7 @@ class Runtime:
         number = slot.slot_id
         self._watched[number] = whom
         if slot.slot_watch():
+            self.appoint_notifier()
             return True
         self._watched.pop(number, None)
         return False
@@ -379,6 +408,19 @@ class Runtime:
 
     # -- the end ------------------------------------------------------------------------
 
+    def bury_later(self) -> None:
+        """Has the processes collected when they have ended. To be called by finalizers, which may
+        run anywhere: it starts a thread without the locks of `threading`.
+        """
+        if self._notifier is None and self._collects:
+            with contextlib.suppress(RuntimeError):
+                _thread.start_new_thread(self._bury, ())
+
+    def _bury(self) -> None:
+        self.pool.join()
+        self.reap_all()
+        self._is_over()
+
     def shut_down(self, *, cancel: bool) -> None:
         """Takes no more batches; what was given to maps is submitted or given up first."""
         for feed in list(self.feeds):
@@ -400,8 +442,14 @@ class Runtime:
         """Waits until all workers and the notifier have ended, at most `timeout` seconds for the
         workers; whether they have.
         """
-        notifier = self._notifier
-        if notifier is None:
+        try:
+            return self._join(timeout)
+        except BaseException:
+            self.appoint_notifier()
+            raise
+
+    def _join(self, timeout: float | None) -> bool:
+        if self._notifier is None:
             # It was too late to start a thread: this one does what there is to do.
             while timeout is None and not self.pool.join(_SLICE_SECONDS):
                 while self._heed(0):
@@ -410,6 +458,7 @@ class Runtime:
             return False
         for feeder in list(self.feeder_threads):
             feeder.join()
+        notifier = self._notifier
         if notifier is None:
             while self._heed(0):
                 pass

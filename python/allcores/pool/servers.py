@@ -23,11 +23,14 @@ from multiprocessing import (
 )
 from multiprocessing.connection import wait
 from types import FunctionType
-from typing import Any
 
 from . import interrupts
 from .children import Child, Collected, peak_of_this_process
 from .forks import owned_fds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PRELOAD = ("allcores.pool.worker", "allcores.pool.bootstrap")
 """Modules every server imports."""

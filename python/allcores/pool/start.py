@@ -27,13 +27,16 @@ from multiprocessing import context as contexts
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pickle import PicklingError
-from typing import Any
 
 from ..settings import Settings
 from . import interrupts, nesting
 from .bootstrap import Handle, Spec, describe_main
 from .codec import Encoder
 from .forks import owned_fds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Initializer = Callable[..., object]
 
@@ -216,10 +219,28 @@ _METHODS = multiprocessing.get_all_start_methods()
 def _is_single_threaded() -> bool:
     """Whether a fork of this process is safe: no thread but this one, Python's or others'."""
     try:
-        return len(os.listdir("/proc/self/task")) == 1
+        while len(tasks := os.listdir("/proc/self/task")) > 1:
+            if sum(not _is_leaving(task) for task in tasks) > 1:
+                return False
+            # Who waits for the end of a thread hears of it a moment before the system has it.
+            os.sched_yield()
     except OSError:
         # Not Linux. System libraries elsewhere have threads of their own.
         return False
+    return True
+
+
+def _is_leaving(task: str) -> bool:
+    """Whether that thread runs nothing any more: it is on its way out within the kernel."""
+    try:
+        with open(f"/proc/self/task/{task}/stat") as file:
+            words = file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return bool(int(words[6]) & _PF_EXITING)
+
+
+_PF_EXITING = 4  # of the kernel's flags of a task
 
 
 def _safe_default() -> BaseContext:
