@@ -28,6 +28,7 @@ class Spec:
         "after_threads",
         "cores",
         "environment",
+        "inherits_libraries",
         "log_levels",
         "main",
         "start_method",
@@ -44,6 +45,7 @@ class Spec:
         carried: Any = None,
         cores: int | None = None,
         after_threads: bool = False,
+        inherits_libraries: bool = False,
         log_levels: Any = None,
     ) -> None:
         self.start_method = start_method
@@ -53,6 +55,7 @@ class Spec:
         self._carried = carried
         self.cores = cores
         self.after_threads = after_threads
+        self.inherits_libraries = inherits_libraries
         self.log_levels = log_levels
 
     def initializer(self) -> tuple[Callable[..., object], tuple[Any, ...]] | None:
@@ -123,7 +126,7 @@ def enter(spec: Spec) -> None:
         else:
             os.environ[name] = value
     if spec.cores is not None:
-        inherited = spec.start_method == "fork"
+        inherited = spec.inherits_libraries
         threads.limit(spec.cores, inherited=inherited, after_threads=spec.after_threads)
     nesting.settle(spec.cores)
     if spec.main is not None:

@@ -13,7 +13,8 @@ Decoding is `loads` for both. Exceptions have a module of their own (`failures`)
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import starmap
 
 from . import definitions
 from .failures import argument_text, dump_exception, load_exception, name_of, note_call
@@ -59,6 +60,15 @@ class Encoder:
         """
         if self._shared is not None:
             self._shared.freeze()
+
+    def shares(self, contents: Mapping[str, object]) -> bool:
+        """Whether workers have each of these values under its name in their `__main__`."""
+        shared = self._shared
+        return shared is not None and all(starmap(shared.has, contents.items()))
+
+    def dumps_reference(self, function: object) -> bytes:
+        """The bytes for what workers find under its name."""
+        return b"".join(write(function))
 
     def dumps(self, value: object) -> bytes:
         """The bytes from which `loads` in a worker makes `value`."""

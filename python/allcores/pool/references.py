@@ -51,6 +51,17 @@ def global_names(code: CodeType) -> tuple[str, ...]:
     return known
 
 
+def possible_names(code: CodeType) -> tuple[str, ...]:
+    """These and more: the names of attributes are among them. It is had without `dis`, whose import
+    a first call would wait for.
+    """
+    names = dict.fromkeys(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names.update(dict.fromkeys(possible_names(constant)))
+    return tuple(names)
+
+
 def main_name(value: Any, namespace: Mapping[str, Any]) -> str | None:
     """The dotted name by which `__main__` holds exactly this function or class, if it does."""
     if getattr(value, "__module__", None) not in MAIN_NAMES:

@@ -473,6 +473,7 @@ class Runtime:
             owned_fds.drop_source(self._fd_source)
         # Locks and queues among them have names to give back, whoever keeps the executor.
         self.launcher.release()
+        self.processes.clear()
         _runtimes.discard(self)
 
     def on_child(self) -> None:

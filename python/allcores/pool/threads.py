@@ -58,12 +58,12 @@ def limit(cores: int, *, inherited: bool = False, after_threads: bool = False) -
 
     Args:
         cores: the share of this process.
-        inherited: it is a fork, so libraries may be there already.
+        inherited: it is a fork of a process that `may_have_libraries`.
         after_threads: and the process that was forked had more than one thread.
     """
     users = chosen_by_user(os.environ)
     _set_variables(cores, users)
-    if inherited and (after_threads or _may_have_libraries()):
+    if inherited:
         for library in _loaded_libraries():
             if after_threads and library.waits_for_lost_threads:
                 library.limit(1)
@@ -94,9 +94,9 @@ def _set_variables(cores: int, users: set[str]) -> None:
     os.environ[OURS] = ",".join(ours)
 
 
-def _may_have_libraries() -> bool:
-    """False if nothing but the standard library's and our own machine code was ever loaded: looking
-    at all that is mapped takes as long as everything else here.
+def may_have_libraries() -> bool:
+    """False if nothing but the standard library's and our own machine code was ever loaded. To be
+    asked before a fork: a look at everything that is there makes a child copy much of it.
     """
     return (
         "_ctypes" in sys.modules
