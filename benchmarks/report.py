@@ -26,6 +26,7 @@ QUESTIONS = (
     "skewed",
     "pending_memory",
     "cold_start",
+    "pool_rows",
     "payload",
     "crash",
 )

@@ -46,11 +46,9 @@ const PATIENCE: Duration = Duration::from_micros(60);
 /// Starts the collector thread for the pool behind `shared`.
 pub(crate) fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>, EngineError> {
     let thread = thread::Builder::new().name("allcores-collect".into());
-    thread.spawn(move || collect_or_collapse(&shared)).map_err(|error| {
-        EngineError::System {
-            call: "clone",
-            errno: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
-        }
+    thread.spawn(move || collect_or_collapse(&shared)).map_err(|error| EngineError::System {
+        call: "clone",
+        errno: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
     })
 }
 
