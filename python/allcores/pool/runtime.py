@@ -246,6 +246,7 @@ class Runtime:
             if kind == "start failed":
                 words = (self.pool.start_failure() or b"").decode("utf-8", "replace")
             obituary = None if life is None or kind == "ended" else life.obituary()
+            self.appoint_notifier()
             return death.broken(kind, words, obituary, task, alone=self.replaces)
         return BrokenProcessPool(f"a worker sent an answer of unknown kind `{tag}`")
 
@@ -341,6 +342,9 @@ class Runtime:
         return False
 
     def _notify(self) -> None:
+        # Who ended before there was a notifier was told to nobody: all are looked at.
+        self._leaving.update(tuple(self._lives))
+        self._reap_leaving()
         while self._heed(None):
             pass
         self.reap_all()
@@ -392,6 +396,9 @@ class Runtime:
         # next one goes.
         self.processes.pop(number, None)
         self._leaving.add(number)
+        self._reap_leaving()
+
+    def _reap_leaving(self) -> None:
         for each in tuple(self._leaving):
             life = self._lives.get(each)
             if life is None or life.collect():
