@@ -11,7 +11,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from benchmarks.cold_start import METHODS
 from benchmarks.report import OURS, STANDARD, Answer, figure, load
+
+NO_RIVALS = {OURS, STANDARD, "serial", "threads"}
+"""What a script that uses processes is not compared with, and the one that has a bar of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,39 @@ def at_least(words: str, need: float, answer: Answer | None, key: str) -> Bar:
     return replace(at_most(words, need, answer, key), at_most=False)
 
 
+def part_of(
+    words: str, need: float, answer: Answer | None, key: str, *, ours: str = OURS, rival: str
+) -> Bar:
+    """What part of a rival's figure ours is, of figures of which less is better."""
+    mine = answer.median(ours, key) if answer else None
+    theirs = answer.median(rival, key) if answer else None
+    if not mine or not theirs:
+        return Bar(words, need, None, at_most=True, detail="not measured")
+    detail = f"{figure(mine)} against {figure(theirs)}"
+    return Bar(words, need, mine / theirs, at_most=True, detail=detail)
+
+
+def bars_of_starts() -> Iterator[Bar]:
+    """The promises about cold starts."""
+    first = load("cold_start")
+    for method in METHODS:
+        names = {"ours": f"{OURS}:{method}", "rival": f"{STANDARD}:{method}"}
+        yield part_of(f"first result by {method}, of stdlib's", 1.1, first, "result_ms", **names)
+    for method, need in (("forkserver", 0.6), ("fork", 2.0)):
+        words = f"first result by default, of stdlib's by {method}"
+        yield part_of(words, need, first, "result_ms", rival=f"{STANDARD}:{method}")
+    script = load("gcd_cold")
+    yield part_of("ten gcds, whole script, of stdlib's", 1.03, script, "wall_s", rival=STANDARD)
+    rivals = [] if script is None else [each for each in script.rounds if each not in NO_RIVALS]
+    for rival in rivals:
+        yield part_of(f"ten gcds, whole script, of {rival}'s", 1.0, script, "wall_s", rival=rival)
+    rows = load("pool_rows")
+    one, row = (rows.median(OURS, key) if rows else None for key in ("one_ms", "row_ms"))
+    found = row / one if row and one else None
+    detail = f"{figure(row)} against {figure(one)}" if row and one else "not measured"
+    yield Bar("fifty pools in a row, times the first", 2.0, found, at_most=True, detail=detail)
+
+
 def bars() -> Iterator[Bar]:
     """All promises of part 1 that these benchmarks can check."""
     submit = load("tiny_submit")
@@ -100,6 +137,7 @@ def bars() -> Iterator[Bar]:
     warm = load("gcd_warm")
     yield compare("ten gcds on a warm pool, times serial", 1.7, warm, "map_s", "serial")
     yield compare("ten gcds on a warm pool, times stdlib", 1.0, warm, "map_s", STANDARD)
+    yield from bars_of_starts()
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ from benchmarks.peers import WORKERS, missing
 from benchmarks.question import Question
 
 ROOT = Path(__file__).resolve().parent.parent
-COLD_JOBS = {"cold_start": "first", "gcd_cold": "gcd"}
+COLD_JOBS = {"cold_start": "first", "gcd_cold": "gcd", "pool_rows": "row"}
 
 
 @dataclass(slots=True)

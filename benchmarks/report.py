@@ -32,6 +32,7 @@ QUESTIONS = (
     "every_core",
     "pending_memory",
     "cold_start",
+    "pool_rows",
     "payload",
     "payload_memory",
     "shared_argument",

@@ -252,6 +252,34 @@ WORKER_MUST_NOT_IMPORT = {
 }
 
 
+# What a program that makes a pool need not have, with the figure of a cold start as the reason.
+POOL_MUST_NOT_IMPORT = {
+    "allcores.pool.context",
+    "allcores.pool.death",
+    "allcores.pool.libraries",
+    "allcores.pool.main_module",
+    "allcores.pool.map",
+    "allcores.pool.options",
+    "cloudpickle",
+    "dataclasses",
+    "dis",
+    "inspect",
+    "numpy",
+    "typing",
+}
+
+
+def test_first_call_of_a_pool_imports_little() -> None:
+    code = (
+        "import operator, sys, allcores\n"
+        "with allcores.ProcessPoolExecutor(1) as pool:\n"
+        "    pool.submit(operator.add, 1, 2).result()\n"
+        f"sys.exit(str({POOL_MUST_NOT_IMPORT} & sys.modules.keys() or ''))"
+    )
+    run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
+    assert run.stderr.strip() == ""
+
+
 def test_worker_starts_with_few_imports() -> None:
     def imported(code: str) -> set[str]:
         run = subprocess.run(

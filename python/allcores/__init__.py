@@ -10,8 +10,8 @@ asked for: a worker, which needs none of them, starts the quicker.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import (
         ALL_COMPLETED,

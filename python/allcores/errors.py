@@ -13,7 +13,10 @@ from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from concurrent.futures.process import _RemoteTraceback as RemoteTraceback
 from types import GetSetDescriptorType, MemberDescriptorType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "BrokenProcessPool",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 LINKS = ("shm", "stream")
 START_METHODS = ("fork", "forkserver", "spawn")
 
 
-class Settings(NamedTuple):
+class Settings:
     """The defaults; `from_environment` lays the environment's variables over them."""
 
     start_method: str | None = None
@@ -31,6 +30,17 @@ class Settings(NamedTuple):
 
     cached_functions: int = 128
     """Functions that an executor keeps registered with its workers."""
+
+    def __init__(
+        self,
+        *,
+        start_method: str | None = None,
+        link: str = link,
+        cores: int | None = None,
+    ) -> None:
+        self.start_method = start_method
+        self.link = link
+        self.cores = cores
 
     @classmethod
     def from_environment(cls) -> Settings:

@@ -8,6 +8,7 @@ import pickle
 import resource
 import signal
 import threading
+import time
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,20 @@ STORIES = [
     pytest.param(tasks.leave, 7, None, "called `os._exit`", id="exit"),
     pytest.param(tasks.die, -signal.SIGKILL, "SIGKILL", "out-of-memory killer", id="kill"),
 ]
+
+
+def test_workers_of_a_broken_pool_are_collected_before_it_is_shut_down(
+    implementation: Implementation,
+) -> None:
+    with implementation.pool("fork") as pool:
+        assert pool.submit(abs, -1).result(timeout=50) == 1
+        pids = set(pool._processes)
+        fate_of(pool, tasks.die)
+        assert processes.wait_until_gone(pids, 50) == set()
+        bound = time.monotonic() + 50
+        while any(map(processes.is_zombie, pids)) and time.monotonic() < bound:
+            os.sched_yield()
+        assert not any(map(processes.is_zombie, pids))
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import nested
 
-from allcores.pool import nesting, threads, variables
+from allcores.pool import libraries, nesting, threads, variables
 from allcores.settings import Settings
 
 
@@ -104,15 +104,15 @@ def test_known_libraries_are_found_among_mapped_files() -> None:
         "/usr/lib/libc.so.6",
         "/usr/lib/libgomp.txt",
     ]
-    found = {each.kind.variable: each for each in threads.loaded_libraries(files)}
+    found = {each.kind.variable: each for each in libraries.among(files)}
     assert set(found) == {
         "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
     }  # fmt: skip
-    assert len(threads.loaded_libraries(files)) == 5
+    assert len(libraries.among(files)) == 5
 
 
 def test_library_that_is_gone_is_let_alone() -> None:
-    threads.loaded_libraries(["/missing/libgomp.so.1"])[0].limit(1)
+    libraries.among(["/missing/libgomp.so.1"])[0].limit(1)
 
 
 def test_variable_of_a_module_has_its_home_there() -> None:

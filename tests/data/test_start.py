@@ -458,7 +458,7 @@ def test_bare_fork_closes_our_descriptors_and_counts() -> None:
 def test_server_that_was_killed_is_started_again() -> None:
     context = multiprocessing.get_context("forkserver")
     Launcher(context).warm()
-    server = vars(servers.server_for(()))
+    server = vars(servers.server_for(("__main__",)))
     os.kill(server["_forkserver_pid"], signal.SIGKILL)
     os.waitid(os.P_PID, server["_forkserver_pid"], os.WEXITED | os.WNOWAIT)
     former = server["_forkserver_alive_fd"]

@@ -26,6 +26,13 @@ DIFFERENCES = {
         "workers end when their parent was killed; the standard library's stay "
         "(python/cpython#111873)"
     ),
+    "a start is safe beside threads": (
+        "a default pool does not fork a process that has threads, so nothing warns of it"
+    ),
+    "fork servers have what the script imported": (
+        "a fork server imports what `__main__` has imported, once for all workers; the standard "
+        "library's means to, and does not (python/cpython#137996)"
+    ),
     "deaths tell their story": (
         "what a dead worker leaves says how it ended, with how much memory, and its last stack"
     ),

@@ -12,7 +12,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -44,13 +44,11 @@ const LEAST_SLEEP: Duration = Duration::from_micros(100);
 const PATIENCE: Duration = Duration::from_micros(60);
 
 /// Starts the collector thread for the pool behind `shared`.
-pub(crate) fn start(shared: Arc<Shared>) -> Result<(), EngineError> {
+pub(crate) fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>, EngineError> {
     let thread = thread::Builder::new().name("allcores-collect".into());
-    thread.spawn(move || collect_or_collapse(&shared)).map(drop).map_err(|error| {
-        EngineError::System {
-            call: "clone",
-            errno: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
-        }
+    thread.spawn(move || collect_or_collapse(&shared)).map_err(|error| EngineError::System {
+        call: "clone",
+        errno: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
     })
 }
 

@@ -7,6 +7,7 @@
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use allcores_shm::primitive::{Condvar, Mutex, MutexGuard};
@@ -120,6 +121,7 @@ const _: () = assert!((MOST_UNFINISHED as usize) < allcores_shm::CLAIM_CELLS);
 /// A pool of workers. Dropping it lets what was submitted finish.
 pub struct Pool {
     shared: Arc<Shared>,
+    collector: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Pool {
@@ -135,7 +137,7 @@ impl Pool {
             finished: Mutex::new(false),
             has_finished: Condvar::new(),
         };
-        Ok(Pool { shared: Arc::new(shared) })
+        Ok(Pool { shared: Arc::new(shared), collector: Mutex::new(None) })
     }
 
     /// Gives a batch to the pool; its outcome appears in the slot.
@@ -298,7 +300,9 @@ impl Pool {
     /// Starts the collector thread. Until then answers lie where they are; a front end
     /// that forks does so before.
     pub fn start_collector(&self) -> Result<(), EngineError> {
-        collector::start(Arc::clone(&self.shared))
+        let collector = collector::start(Arc::clone(&self.shared))?;
+        *self.collector() = Some(collector);
+        Ok(())
     }
 
     /// Accepts no more batches; those it has are run, or cancelled if `cancel_pending`.
@@ -308,7 +312,8 @@ impl Pool {
         self.shared.apply(&mut fx);
     }
 
-    /// Waits until all workers have gone after a shutdown; whether they have.
+    /// Waits until all workers have gone after a shutdown, and the collector with them; whether they
+    /// have.
     pub fn join(&self, timeout: Option<Duration>) -> bool {
         let deadline = clock::deadline(timeout);
         let poisoned = "nothing panics while it holds this lock";
@@ -325,7 +330,15 @@ impl Pool {
         drop(finished);
         // Whoever has the ears may have slots in hand that are not completed yet.
         drop(self.shared.ears());
+        // With no link left the collector ends; who forks next must not find its thread.
+        if let Some(collector) = self.collector().take() {
+            let _panicked = collector.join();
+        }
         true
+    }
+
+    fn collector(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.collector.lock().expect("nothing panics while it holds this lock")
     }
 
     /// Signals every worker that is up; kills it with all that it has started.

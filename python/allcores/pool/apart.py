@@ -18,9 +18,17 @@ from __future__ import annotations
 import pickle
 from array import array
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from .._core import Delivery
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    _Pieces = tuple[list[Any], list[memoryview], list[int]]
+else:
+    _Pieces = tuple
 
 _APART_FROM = 1 << 16  # a buffer of so many bytes goes beside the stream
 _STREAM_APART_FROM = 1 << 17  # a stream of so many bytes is not joined
@@ -30,17 +38,29 @@ MOST_BUFFERS = 31
 Stream = bytes | memoryview
 
 
-class Loose(NamedTuple):
-    """A pickled value in pieces, some of them the value's own memory."""
+class Loose(_Pieces):
+    """A pickled value in pieces, some of them the value's own memory: the chunks of its stream, the
+    buffers beside it, and the numbers of the shared objects that it needs.
+    """
 
-    chunks: list[Any]
-    buffers: list[memoryview]
-    needs: list[int] = []  # noqa: RUF012  (nobody changes it)
-    """The numbers of shared objects in it."""
+    __slots__ = ()
+
+    def __new__(
+        cls, chunks: Iterable[Any], buffers: list[memoryview], needs: Sequence[int] = ()
+    ) -> Loose:
+        return tuple.__new__(cls, (list(chunks), buffers, list(needs)))
+
+    def after(self, chunks: list[Any]) -> Loose:
+        """The same with these chunks before its own."""
+        return Loose([*chunks, *self[0]], self[1], self[2])
+
+    def needing(self, numbers: list[int]) -> Loose:
+        """The same, for readers that have these objects."""
+        return Loose(self[0], self[1], numbers)
 
     def joined(self) -> tuple[bytes, list[pickle.PickleBuffer]]:
         """The stream in one piece, and the buffers as parts of another value."""
-        return b"".join(self.chunks), [pickle.PickleBuffer(each) for each in self.buffers]
+        return b"".join(self[0]), [pickle.PickleBuffer(each) for each in self[1]]
 
 
 Packed = bytes | Loose
@@ -123,5 +143,5 @@ def packed(loose: Loose) -> Packed:
     if any(type(chunk) is pickle.PickleBuffer for chunk in chunks):
         # One too many to lie beside the stream: the pickler hands it on as it is.
         plain = [each.raw() if type(each) is pickle.PickleBuffer else each for each in chunks]
-        return loose._replace(chunks=plain)
+        return Loose(plain, buffers)
     return loose

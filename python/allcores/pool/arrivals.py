@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .._core import Slot
 
-# A chunk of a feed, which knows this module.
-Chunk = Any
+    # A chunk of a feed, which knows this module.
+    Chunk = Any
 
 
 class Arrivals:

@@ -13,12 +13,11 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
-import re
 
 from .forks import above_stdio, owned_fds
 
 _LIMIT = 64 * 1024
-_FRAMES_OF_OURS = re.compile(r'  File "[^"]*/allcores/pool/worker\.py", line \d+ in ')
+_FRAMES_OF_OURS = r'  File "[^"]*/allcores/pool/worker\.py", line \d+ in '
 
 _was_enabled: bool | None = None
 """Whether `faulthandler` was enabled before there was a box; None: there is no box."""
@@ -74,6 +73,8 @@ def read(fd: int) -> str | None:
 
 def _stack_in(words: str) -> str | None:
     """Of all threads that have frames besides ours, what `faulthandler` wrote of them."""
+    import re
+
     threads: list[list[str]] = []
     is_ours = False
     for line in words.splitlines():
@@ -81,7 +82,7 @@ def _stack_in(words: str) -> str | None:
             threads.append([line])
             is_ours = False
         elif threads and line.startswith("  "):
-            is_ours = is_ours or _FRAMES_OF_OURS.match(line) is not None
+            is_ours = is_ours or re.match(_FRAMES_OF_OURS, line) is not None
             if not is_ours:
                 threads[-1].append(line)
         elif threads and line and not line.startswith(("Thread", "Current thread")):

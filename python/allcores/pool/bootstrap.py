@@ -12,9 +12,12 @@ import os
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 from . import definitions, interrupts, nesting, threads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Spec:
@@ -25,6 +28,7 @@ class Spec:
         "after_threads",
         "cores",
         "environment",
+        "inherits_libraries",
         "log_levels",
         "main",
         "start_method",
@@ -41,6 +45,7 @@ class Spec:
         carried: Any = None,
         cores: int | None = None,
         after_threads: bool = False,
+        inherits_libraries: bool = False,
         log_levels: Any = None,
     ) -> None:
         self.start_method = start_method
@@ -50,6 +55,7 @@ class Spec:
         self._carried = carried
         self.cores = cores
         self.after_threads = after_threads
+        self.inherits_libraries = inherits_libraries
         self.log_levels = log_levels
 
     def initializer(self) -> tuple[Callable[..., object], tuple[Any, ...]] | None:
@@ -120,13 +126,13 @@ def enter(spec: Spec) -> None:
         else:
             os.environ[name] = value
     if spec.cores is not None:
-        inherited = spec.start_method == "fork"
+        inherited = spec.inherits_libraries
         threads.limit(spec.cores, inherited=inherited, after_threads=spec.after_threads)
     nesting.settle(spec.cores)
     if spec.main is not None:
         _replace_main(spec.main)
     definitions.begin(inherited=spec.start_method == "fork")
-    _name_process("allcores-worker")
+    _name_process(b"allcores-worker")
 
 
 _former_mains: list[ModuleType] = []
@@ -140,9 +146,12 @@ def _replace_main(attributes: dict[str, str | None]) -> None:
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
 
 
-def _name_process(name: str) -> None:
+def _name_process(name: bytes) -> None:
     try:
-        with open("/proc/self/comm", "w") as file:
-            file.write(name)
+        fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, name)
+        finally:
+            os.close(fd)
     except OSError:
         pass

@@ -5,13 +5,16 @@ worker.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from . import codec
 
-Call = tuple[Callable[..., object], tuple[Any, ...]]
-Content = tuple[Call | None, tuple[Any, ...]]
-"""The initializer's call, and the context variables."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Call = tuple[Callable[..., object], tuple[Any, ...]]
+    Content = tuple[Call | None, tuple[Any, ...]]
+    """The initializer's call, and the context variables."""
 
 
 class Inherited:

@@ -14,7 +14,6 @@ record is believed only where it exceeds what this process had by then.
 from __future__ import annotations
 
 import os
-import resource
 import select
 import sys
 import threading
@@ -92,6 +91,8 @@ class Child(Collected):
 
 def peak_of_this_process() -> int:
     """The highest resident size that this process has had, in bytes."""
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
 
 

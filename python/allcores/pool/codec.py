@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from itertools import starmap
 
 from . import definitions
 from .apart import MOST_BUFFERS, Arrived, Loose, Packed, loads, opened, packed
@@ -32,7 +32,10 @@ from .pickling import (
     write_apart,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .main_module import MainSender
     from .shares import Shares
 
@@ -67,7 +70,7 @@ class Encoder:
     def __init__(self, *, main_is_shared: bool = False) -> None:
         self._shared = definitions.SharedMain() if main_is_shared else None
         self._sender: MainSender | None = None
-        self.shares: Shares | None = None
+        self.shared_objects: Shares | None = None
         """The executor's, once there is one."""
 
     @property
@@ -87,6 +90,15 @@ class Encoder:
         if self._shared is not None:
             self._shared.freeze()
 
+    def shares(self, contents: Mapping[str, object]) -> bool:
+        """Whether workers have each of these values under its name in their `__main__`."""
+        shared = self._shared
+        return shared is not None and all(starmap(shared.has, contents.items()))
+
+    def dumps_reference(self, function: object) -> bytes:
+        """The bytes for what workers find under its name."""
+        return b"".join(write(function))
+
     def dumps(self, value: object) -> bytes:
         """The bytes from which `loads` in a worker makes `value`."""
         # The common case spelled out: a call costs as much as the search.
@@ -101,7 +113,7 @@ class Encoder:
 
     def pack(self, value: object) -> Packed:
         """As `dumps`, large buffers beside it: to be handed on before anybody changes them."""
-        shares = self.shares
+        shares = self.shared_objects
         try:
             if shares is None or not shares.is_used:
                 return self._pack(value)
@@ -113,7 +125,7 @@ class Encoder:
         if not needs:
             return found
         loose = found if isinstance(found, Loose) else Loose([found], [])
-        return loose._replace(needs=needs)
+        return loose.needing(needs)
 
     def _pack(self, value: object) -> Packed:
         try:

@@ -20,22 +20,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Protocol
 
 from .._core import Delivery
 from . import tags
 from .apart import Arrived, Loose, Packed, loads
 from .variables import token_of
 
-Variables = tuple[ContextVar[Any], ...]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    Variables = tuple[ContextVar[Any], ...]
+
+    class Encoder(Protocol):
+        """What pickles for workers."""
+
+        def dumps(self, value: object) -> bytes: ...
+
 
 _LENGTH = 8
-
-
-class Encoder(Protocol):
-    """What pickles for workers."""
-
-    def dumps(self, value: object) -> bytes: ...
 
 
 def check(variables: Iterable[ContextVar[Any]]) -> Variables:
@@ -79,7 +82,7 @@ def lay_before(values: bytes, tag: int, payload: Packed) -> tuple[int, Packed]:
         return tag, payload
     before = [len(values).to_bytes(_LENGTH), values]
     if isinstance(payload, Loose):
-        return tag | tags.IN_CONTEXT, payload._replace(chunks=[*before, *payload.chunks])
+        return tag | tags.IN_CONTEXT, payload.after(before)
     return tag | tags.IN_CONTEXT, b"".join((*before, payload))
 
 

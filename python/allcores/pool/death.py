@@ -7,11 +7,11 @@ worker ended is for `obituary` to find out; here it becomes words and a hint.
 from __future__ import annotations
 
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING
 
 from ..errors import TaskTimeout, WorkerDied, transport_error
 from .failures import call_text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .obituary import Obituary
 

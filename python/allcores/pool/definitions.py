@@ -27,7 +27,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import CellType, CodeType, FunctionType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAIN_NAMES = ("__main__", "__mp_main__")
 
@@ -36,7 +39,7 @@ FOLLOW, DATA = 0, 1
 it.
 """
 
-Entry = tuple[str, int, bytes, bytes | None, str, list[Any]]
+Entry = tuple[str, int, bytes, bytes | None, str, list[object]]
 """Name, kind, digest, pickle (None if it could not be made), the reason of that, the pickle's large
 buffers."""
 

@@ -27,19 +27,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from multiprocessing.context import BaseContext
 from types import TracebackType
-from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
 from .._core import Shipment, plain_call
 from ..settings import Settings
-from . import codec, context, inside, nesting, tags
+from . import codec, inside, nesting, tags
+from .exits import is_exiting
 from .future import Caller, Future
-from .map import start_map
-from .options import Options, View
-from .runtime import Runtime, is_exiting
+from .runtime import Runtime
 from .start import Launcher
 
-P = ParamSpec("P")
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
+
+    from .options import Options, View
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
 
 class _Measured(int):
@@ -111,7 +115,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             initargs=tuple(initargs),
             may_fork=max_tasks_per_child is None,
             workers=max_workers,
-            context_vars=context.check(context_vars),
+            context_vars=_checked(context_vars),
             forward_logs=forward_logs,
         )
         self._mp_context = launcher.context
@@ -173,7 +177,9 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
                 function, caller = None, Caller(runtime, codec.name_of(fn))
                 payload = runtime.launcher.encoder.pack((fn, args, kwargs))
             tag = tags.CALL
-            if not isinstance(payload, Shipment):
+            if runtime.launcher.context_vars and not isinstance(payload, Shipment):
+                from . import context
+
                 tag, payload = context.lay_before(runtime.context_values(), tag, payload)
         except KeyboardInterrupt:
             raise
@@ -262,6 +268,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
                 keeps_exceptions=return_exceptions,
             )
         self._check_open()
+        from .map import start_map
+
         return start_map(
             self._runtime,
             fn,
@@ -289,6 +297,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             TypeError: for an unknown option or one of the wrong type.
             ValueError: for a `timeout` that is not above 0, or `retries` below 0.
         """
+        from .options import Options, View
+
         return View(self, Options().changed(changes))
 
     def stats(self) -> dict[str, int]:
@@ -328,7 +338,9 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         runtime.shut_down(cancel=cancel_futures or abandon)
         if abandon:
             runtime.end()
-        if wait and not runtime.join(timeout):
+        if not wait:
+            runtime.appoint_notifier()
+        elif not runtime.join(timeout):
             runtime.shut_down(cancel=True)
             runtime.end()
             runtime.join()
@@ -345,6 +357,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         if not self._runtime.is_forked_copy:
             self._runtime.shut_down(cancel=True)
             self._runtime.end_processes(kill=kill)
+            self._runtime.appoint_notifier()
 
     def __enter__(self) -> ProcessPoolExecutor:
         return self
@@ -407,6 +420,15 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
 def _abandon(runtime: Runtime) -> None:
     if not runtime.is_forked_copy:
         runtime.shut_down(cancel=False)
+        runtime.bury_later()
+
+
+def _checked(context_vars: Sequence[ContextVar[Any]]) -> tuple[ContextVar[Any], ...]:
+    if context_vars == ():
+        return ()
+    from . import context
+
+    return context.check(context_vars)
 
 
 def _check_memory(limit: int | None) -> None:

@@ -18,12 +18,15 @@ from __future__ import annotations
 import pickle
 import threading
 from reprlib import Repr
-from typing import Any
 
 from .definitions import why_missing
 from .pickling import dumps_result
 
-Body = tuple[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Body = tuple[str, Any]
 
 _WHOLE, _PARTS, _GROUP, _WORDS = "whole", "parts", "group", "words"
 

@@ -34,19 +34,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Any
 
 from .._core import CANCELLED, FAILED, PARTS, Tally, scalars_in
-from . import codec, context, tags
+from . import codec, tags
 from .arrivals import Arrivals
 from .lead import Lead
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .._core import Pool, Slot
     from .options import Terms
     from .runtime import Runtime
 
-Raw = tuple[int, Any]
+    Raw = tuple[int, Any]
 
 
 class Chunk:
@@ -245,7 +247,10 @@ class Feed:
                 codec.note_call(error, self.name, first, codec.argument_text(items[0]))
                 return [Chunk(first, items, None, error)]
             return self._submit_singly(first, items)
-        tag, payload = context.lay_before(self._values, tag, payload)
+        if self._values:
+            from . import context
+
+            tag, payload = context.lay_before(self._values, tag, payload)
         try:
             slot = self.runtime.submit(self._function, tag, len(items), payload, self._terms)
         except RuntimeError as error:

@@ -22,12 +22,23 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
-from types import FunctionType
-from typing import Any
+from types import CodeType, FunctionType
 
 from .._core import Shipment
 from .codec import Encoder, loads
-from .references import global_names, is_importable, is_steady, main_name, same_watched, watch
+from .references import (
+    global_names,
+    is_importable,
+    is_steady,
+    main_name,
+    possible_names,
+    same_watched,
+    watch,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ABSENT = object()
 
@@ -130,20 +141,19 @@ class FunctionCache:
         return CachedFunction(function, payload)
 
     def _of_main(self, function: FunctionType, main: dict[str, Any]) -> CachedFunction | None:
-        seen: dict[str, Any] = {}
-        watched: dict[int, tuple[Any, ...]] = {}
-        if not _gather(function, main, seen, watched):
-            return (
-                self._unwatched(function, main) if main_name(function, main) is not None else None
-            )
-        made = CachedFunction(function, self._encoder.dumps(function))
-        made._namespace, made._globals, made._watched = (
-            main,
-            tuple(seen.items()),
-            tuple(watched.values()),
-        )
-        made.is_fixed = False
-        return made
+        name = main_name(function, main)
+        if name is not None and "." not in name:
+            # Workers that are forks have most functions, and all that these refer to.
+            surroundings = _Surroundings(main, possible_names)
+            if surroundings.gather(function) and self._encoder.shares(
+                {name: function, **surroundings.present()}
+            ):
+                payload = self._encoder.dumps_reference(function)
+                return surroundings.watched_function(function, payload)
+        surroundings = _Surroundings(main, global_names)
+        if surroundings.gather(function):
+            return surroundings.watched_function(function, self._encoder.dumps(function))
+        return None if name is None else self._unwatched(function, main)
 
     def _unwatched(self, function: Callable[..., Any], main: dict[str, Any]) -> CachedFunction:
         packed = self._encoder.pack(function)
@@ -159,32 +169,49 @@ def _are_same(one: bytes | Shipment, other: bytes | Shipment) -> bool:
     return one == other
 
 
-def _gather(
-    value: object, main: dict[str, Any], seen: dict[str, Any], watched: dict[int, tuple[Any, ...]]
-) -> bool:
-    """Collects what must stay the same for `value` and all it refers to; False if something may
-    change unseen.
-    """
-    if is_steady(value):
-        return True
-    parts = watch(value)
-    if parts is None:
-        return False
-    for part in parts:
+class _Surroundings:
+    """What must stay the same for a function of `__main__` and all it refers to."""
+
+    def __init__(
+        self, main: dict[str, Any], names_in: Callable[[CodeType], tuple[str, ...]]
+    ) -> None:
+        self._main = main
+        self._names_in = names_in
+        self.seen: dict[str, Any] = {}
+        self._watched: dict[int, tuple[Any, ...]] = {}
+
+    def gather(self, value: object) -> bool:
+        """Collects it for `value`; False if something may change unseen."""
+        if is_steady(value):
+            return True
+        parts = watch(value)
+        return parts is not None and all(map(self._gather_part, parts))
+
+    def _gather_part(self, part: tuple[Any, ...]) -> bool:
         owner = part[0]
-        if id(owner) in watched:
-            continue
-        watched[id(owner)] = part
-        if isinstance(owner, FunctionType):
-            if owner.__globals__ is not main:
-                return False
-            for name in global_names(owner.__code__):
-                if name not in seen:
-                    seen[name] = found = main.get(name, _ABSENT)
-                    if found is not _ABSENT and not _gather(found, main, seen, watched):
-                        return False
-        elif not all(
-            is_importable(base) or _gather(base, main, seen, watched) for base in owner.__bases__
-        ):
+        if id(owner) in self._watched:
+            return True
+        self._watched[id(owner)] = part
+        if not isinstance(owner, FunctionType):
+            return all(is_importable(base) or self.gather(base) for base in owner.__bases__)
+        if owner.__globals__ is not self._main:
             return False
-    return True
+        for name in self._names_in(owner.__code__):
+            if name not in self.seen:
+                self.seen[name] = found = self._main.get(name, _ABSENT)
+                if found is not _ABSENT and not self.gather(found):
+                    return False
+        return True
+
+    def present(self) -> dict[str, Any]:
+        """The globals by name."""
+        return {name: value for name, value in self.seen.items() if value is not _ABSENT}
+
+    def watched_function(self, function: FunctionType, payload: bytes) -> CachedFunction:
+        """The function, to be looked at before each use."""
+        made = CachedFunction(function, payload)
+        made._namespace = self._main
+        made._globals = tuple(self.seen.items())
+        made._watched = tuple(self._watched.values())
+        made.is_fixed = False
+        return made

@@ -31,17 +31,35 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import _base
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .._core import Slot
 from . import tags
 from .forks import owned_fds
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Protocol, TypeVar
+
     from allcores._core import Pool
 
-T = TypeVar("T")
-Raw = tuple[int, Any]
+    T = TypeVar("T")
+    Raw = tuple[int, Any]
+
+    class Owner(Protocol):
+        """Whoever made the future: knows how to decode and how to publish it."""
+
+        pool: Pool
+
+        def decode(self, raw: Raw, call: str | None) -> tuple[bool, BaseException | None, Any]:
+            """`(cancelled, exception, value)` of what the slot held; `call` names the function."""
+
+        def expect_replacements(self) -> None:
+            """Some worker may be ended and replaced."""
+
+        def publish_later(self, future: Future[Any]) -> bool:
+            """Sees to it that `future` is settled when its slot is done; False if it is done."""
+
+    _Settled = tuple[str, BaseException | None, Any]
 
 # What of a standard future comes into being when it is inflated.
 _SECOND_TIER = ("_condition", "_state", "_result", "_exception", "_waiters", "_done_callbacks")
@@ -70,18 +88,6 @@ def _renew_locks() -> None:
 
 
 owned_fds.on_child(_renew_locks)
-
-
-class Owner(Protocol):
-    """Whoever made the future: knows how to decode and how to publish it."""
-
-    pool: Pool
-
-    def decode(self, raw: Raw, call: str | None) -> tuple[bool, BaseException | None, Any]:
-        """`(cancelled, exception, value)` of what the slot held; `call` is the function's name."""
-
-    def publish_later(self, future: Future[Any]) -> bool:
-        """Sees to it that `future` is settled when its slot is done; False if it is done."""
 
 
 class Caller:
@@ -116,7 +122,6 @@ class _Kept:
 
 _Source = Caller | _Kept
 
-_Settled = tuple[str, BaseException | None, Any]
 _INFLATED: Any = "inflated"
 
 
@@ -135,7 +140,7 @@ class _Inflating:
         return future.__dict__[self.name]
 
 
-class Future(Slot, _base.Future[T]):
+class Future(Slot, _base.Future["T"]):
     """The result of a call that may not have been made yet.
 
     Everything `concurrent.futures.Future` has, with its meaning.
@@ -213,11 +218,15 @@ class Future(Slot, _base.Future[T]):
         killed and the worker replaced; no other call is touched. False when it is over.
         """
         source = self._awaited()
-        if type(source) is Caller and (
-            self.slot_stop(source.pool) if running else self.slot_cancel(source.pool)
-        ):
-            self.settle()
-            return True
+        if type(source) is Caller:
+            if running:
+                source.owner.expect_replacements()
+                is_over = self.slot_stop(source.pool)
+            else:
+                is_over = self.slot_cancel(source.pool)
+            if is_over:
+                self.settle()
+                return True
         if source is None and self._stage is _INFLATED:
             return super().cancel()
         return self.cancelled()

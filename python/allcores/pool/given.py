@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from typing import Any, Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class _Loaded(Protocol):
+        def ready(self) -> Any: ...
+
 
 SHARED_MARK = b"allcores.share\n"
 """The stream of a shared object begins with this."""
@@ -16,10 +23,6 @@ SHARED_MARK = b"allcores.share\n"
 
 class NotAskedForError(pickle.PicklingError):
     """A shared object was met, and nobody has said whose numbers to use."""
-
-
-class _Loaded(Protocol):
-    def ready(self) -> Any: ...
 
 
 _given: Mapping[int | None, _Loaded | bytes] = {}

@@ -20,14 +20,17 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
-from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from . import codec, nesting
 from .future import Future
 from .shares import unshared
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 _known: WeakValueDictionary[bytes, Any] = WeakValueDictionary()
 
@@ -92,7 +95,7 @@ def submit(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, 
         del future  # no cycle from the exception through its traceback to this frame
 
 
-class Results(Iterator[T]):
+class Results(Iterator["T"]):
     """What `map` returns: the results in order, each call made when it is asked for.
 
     The standard `map` makes its calls whether anybody looks at the results or not. So if nobody

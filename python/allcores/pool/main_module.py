@@ -154,7 +154,7 @@ class _Definition:
             blob, self.needs, reason = None, {}, f"{type(error).__name__}: {error}"
         seen = blob if blob is not None else reason.encode("utf-8", "replace")
         digest = blake2b(seen + marks, digest_size=16).digest()
-        buffers = [pickle.PickleBuffer(each) for each in apart.buffers]
+        buffers: list[object] = [pickle.PickleBuffer(each) for each in apart.buffers]
         self.entry: Entry = (name, FOLLOW if follows else DATA, digest, blob, reason, buffers)
 
 

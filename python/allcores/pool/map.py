@@ -14,12 +14,14 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
 
 from .._core import Unroll
 from .feed import Feed, error_from
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .options import Terms
     from .runtime import Runtime
 

@@ -19,10 +19,13 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from ..settings import Settings
 from .forks import generation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 CORES = "ALLCORES_CORES"
 """The environment variable with the share of a process."""
@@ -111,8 +114,12 @@ def _quota_of_version_1(group: str) -> tuple[int, int]:
 
 
 def _read(path: str) -> str:
-    with open(path) as file:
-        return file.read()
+    # Part of every start of a pool: without the layers of `open`.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 1 << 16).decode()
+    finally:
+        os.close(fd)
 
 
 # The worker's side.

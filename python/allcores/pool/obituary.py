@@ -19,28 +19,40 @@ import threading
 from collections.abc import Callable
 from multiprocessing import process as multiprocessing_process
 from multiprocessing.process import BaseProcess
-from typing import Any, NamedTuple
 
 from . import blackbox
 from .forks import owned_fds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PATIENCE_SECONDS = 2.0
 """How long the end of a process is waited for whose link has ended: a matter of moments."""
 
 
-class Obituary(NamedTuple):
+class Obituary:
     """What is known of a worker's end. Without `exitcode` it had not ended, or others collected
-    it.
+    it; below zero it is a signal, as `multiprocessing` has it. `peak_memory` is the highest
+    resident size in bytes. `was_told_to_end`: by this process, somebody called `kill_workers`, say.
     """
 
-    pid: int | None
-    exitcode: int | None = None
-    """As `multiprocessing` has it: below zero for a signal."""
-    peak_memory: int | None = None
-    """The highest resident size, in bytes."""
-    stack: str | None = None
-    was_told_to_end: bool = False
-    """By this process: somebody called `kill_workers`, say."""
+    __slots__ = ("exitcode", "peak_memory", "pid", "stack", "was_told_to_end")
+
+    def __init__(
+        self,
+        pid: int | None,
+        exitcode: int | None = None,
+        peak_memory: int | None = None,
+        stack: str | None = None,
+        *,
+        was_told_to_end: bool = False,
+    ) -> None:
+        self.pid = pid
+        self.exitcode = exitcode
+        self.peak_memory = peak_memory
+        self.stack = stack
+        self.was_told_to_end = was_told_to_end
 
     @property
     def signal(self) -> str | None:
@@ -128,7 +140,7 @@ class Life:
                 process.exitcode,
                 _of_popen(process, "peak_memory") or self._peak_memory(),
                 blackbox.read(box),
-                self.was_told_to_end,
+                was_told_to_end=self.was_told_to_end,
             )
         finally:
             # Its pipes are closed when nobody holds it.

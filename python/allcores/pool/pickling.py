@@ -13,11 +13,14 @@ import copyreg
 import pickle
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, TypeVar
 
 from .apart import BUFFER_REDUCERS, Apart, Loose, Packed, packed
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 PROTOCOL = 5
 REFUSALS = (pickle.PicklingError, AttributeError, TypeError)

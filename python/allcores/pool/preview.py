@@ -12,9 +12,12 @@ import copyreg
 import io
 import pickle
 from itertools import repeat
-from typing import Any
 
 from .failures import argument_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LIMIT = 256_000
 """The largest pickle that is looked into, in bytes."""

@@ -13,11 +13,17 @@ import types
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import CodeType, FunctionType
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from .definitions import MAIN_NAMES
 from .variables import definition_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Watched = tuple[tuple[Any, ...], ...]
+    """Functions with the parts they had, and classes with theirs."""
 
 _GLOBAL_OPERATIONS = frozenset(
     ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
@@ -43,6 +49,17 @@ def global_names(code: CodeType) -> tuple[str, ...]:
                 names.update(dict.fromkeys(global_names(constant)))
         known = _found[code] = tuple(names)
     return known
+
+
+def possible_names(code: CodeType) -> tuple[str, ...]:
+    """These and more: the names of attributes are among them. It is had without `dis`, whose import
+    a first call would wait for.
+    """
+    names = dict.fromkeys(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names.update(dict.fromkeys(possible_names(constant)))
+    return tuple(names)
 
 
 def main_name(value: Any, namespace: Mapping[str, Any]) -> str | None:
@@ -95,10 +112,6 @@ def is_steady(value: object) -> bool:
     if kind in (FunctionType, types.BuiltinFunctionType) or isinstance(value, type):
         return is_importable(value)
     return False
-
-
-Watched = tuple[tuple[Any, ...], ...]
-"""Functions with the parts they had, and classes with theirs."""
 
 
 def watch(value: object) -> Watched | None:

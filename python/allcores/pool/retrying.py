@@ -7,7 +7,10 @@ sees what an earlier one did to them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Kinds = tuple[type[BaseException], ...]
 

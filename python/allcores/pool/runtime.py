@@ -11,59 +11,60 @@ thread, which does what the engine can't without Python:
 | `worker gone`    | reaps its process                                                |
 | `said`           | handles a log record of a worker                                 |
 | `finished`       | reaps the rest and ends                                          |
+
+A pool of forks that nobody looks into, and whose workers are not replaced, has nothing to be told
+of but its end. It gets a notifier only when that changes, or when nobody waits for its end.
 """
 
 from __future__ import annotations
 
-import atexit
+import _thread
 import contextlib
 import logging
-import sys
 import threading
 from collections.abc import Callable
-from multiprocessing import process as multiprocessing_process
-from multiprocessing import util as _registers_its_exit_before_ours  # noqa: F401
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any, Protocol
 
-from .._core import CANCELLED, FAILED, Pool, Shipment, Slot, mark_forked, plain_call
-from . import blackbox, codec, context, death, interrupts, leash, tags, worker
+from .._core import CANCELLED, FAILED, Pool, Shipment, Slot, plain_call
+from . import blackbox, codec, exits, leash, tags, worker
 from .forks import generation, owned_fds
 from .functions import CachedFunction, FunctionCache
 from .future import Caller, Future
 from .obituary import Life
 from .shares import Shares
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .._core import Slot
+    from typing import Any, Protocol
+
     from .future import Raw
     from .options import Terms
     from .start import Launcher
 
+    class Watcher(Protocol):
+        """Who waits for a batch without waiting."""
+
+        def settle(self) -> None:
+            """It is over."""
+
+        def fail(self, error: BaseException) -> None:
+            """It is over, and `settle` has raised."""
+
+        def on_child(self) -> None:
+            """This is a forked child, where it will never be."""
+
+    class Feed(Protocol):
+        """A map that has not taken all its items yet."""
+
+        def submit_rest(self) -> None:
+            """Takes and submits them now."""
+
+        def give_up(self) -> int:
+            """Takes none any more; how many items that leaves undone."""
+
+
 _log = logging.getLogger("allcores")
-
-
-class Watcher(Protocol):
-    """Who waits for a batch without waiting."""
-
-    def settle(self) -> None:
-        """It is over."""
-
-    def fail(self, error: BaseException) -> None:
-        """It is over, and `settle` has raised."""
-
-    def on_child(self) -> None:
-        """This is a forked child, where it will never be."""
-
-
-class Feed(Protocol):
-    """A map that has not taken all its items yet."""
-
-    def submit_rest(self) -> None:
-        """Takes and submits them now."""
-
-    def give_up(self) -> int:
-        """Takes none any more; how many items that leaves undone."""
 
 
 class Runtime:
@@ -105,7 +106,12 @@ class Runtime:
         self._leaving: set[int] = set()
         self._watched: dict[int, Watcher] = {}
         self._starting = threading.Lock()
+        self._collects = False
         self._notifier: threading.Thread | None = None
+        self._needs_notifier = True
+        self._workers_stay = not (replace_lost or max_tasks is not None or max_memory is not None)
+        # Reentrant, because the garbage collector may run in between.
+        self._appointing = threading.RLock()
         self._fd_source: int | None = None
         self._forks = generation()
 
@@ -116,12 +122,13 @@ class Runtime:
                 self.launcher.settle()
                 if self.launcher.start_method == "fork":
                     self.pool.start_all_at_once()
+                    self._needs_notifier = not self._workers_stay or self.launcher.forward_logs
                 self.functions = FunctionCache(self.launcher.encoder)
-                self.launcher.encoder.shares = self.shares
-                _runtimes.add(self)
+                self.launcher.encoder.shared_objects = self.shares
+                exits.running.add(self)
                 self._has_begun = True
             # Once the main thread has ended every call asks whether it still may be made.
-            self.is_begun = not _main_has_ended
+            self.is_begun = not exits.main_has_ended()
 
     # -- batches ------------------------------------------------------------------------
 
@@ -138,6 +145,7 @@ class Runtime:
         if terms is None:
             slot = self.pool.submit(function, tag, count, shipped)
         else:
+            self.expect_replacements()
             slot = self.pool.submit(function, tag, count, shipped, *terms)
         wanted = self.pool.workers_wanted()
         if wanted:
@@ -147,7 +155,11 @@ class Runtime:
     def context_values(self) -> bytes:
         """What the calls to come are to find in the executor's context variables."""
         variables = self.launcher.context_vars
-        return context.take(variables, self.launcher.encoder) if variables else b""
+        if not variables:
+            return b""
+        from . import context
+
+        return context.take(variables, self.launcher.encoder)
 
     def submit_call(
         self,
@@ -162,6 +174,7 @@ class Runtime:
         if terms is None:
             future: Future[Any] = _new_slot(Future, self.pool, function, tag, 1, shipped)
         else:
+            self.expect_replacements()
             future = _new_slot(Future, self.pool, function, tag, 1, shipped, *terms)
         future._stage = caller
         wanted = self.pool.workers_wanted()
@@ -219,7 +232,7 @@ class Runtime:
         if tag == tags.RESULT:
             try:
                 return False, None, codec.load_result(payload, function=call)
-            except death.BrokenProcessPool as error:
+            except BrokenProcessPool as error:
                 return False, error, None
         if tag == CANCELLED:
             return True, None, None
@@ -240,6 +253,8 @@ class Runtime:
         tag, payload = raw
         if tag == tags.ERROR:
             return codec.load_exception(payload)
+        from . import death
+
         if tag == tags.UNDECODED:
             return death.undecoded(codec.load_exception(payload), call, index)
         if tag == FAILED:
@@ -257,8 +272,9 @@ class Runtime:
             if kind == "start failed":
                 words = (self.pool.start_failure() or b"").decode("utf-8", "replace")
             obituary = None if life is None or kind == "ended" else life.obituary()
+            self.appoint_notifier()
             return death.broken(kind, words, obituary, task, alone=self.replaces)
-        return death.BrokenProcessPool(f"a worker sent an answer of unknown kind `{tag}`")
+        return BrokenProcessPool(f"a worker sent an answer of unknown kind `{tag}`")
 
     def broken_error(self) -> BaseException:
         """Raised by whatever is asked of a broken pool."""
@@ -279,14 +295,16 @@ class Runtime:
                     if not self._start_worker():
                         break
                 wanted = self.pool.workers_wanted()
-            if self._notifier is None:
-                self.pool.listen()
+            if not self._collects:
                 self.pool.start_collector()
-                self._notifier = threading.Thread(
-                    target=self._notify, name="allcores-notify", daemon=True
-                )
-                with self._late_in_the_day():
-                    self._notifier.start()
+                self._collects = True
+        if self._needs_notifier or self._watched:
+            self.appoint_notifier()
+
+    def expect_replacements(self) -> None:
+        """Some worker may be ended and replaced."""
+        self._needs_notifier = True
+        self.appoint_notifier()
 
     def _start_worker(self) -> bool:
         with owned_fds.guard():
@@ -317,16 +335,23 @@ class Runtime:
             self.pool.worker_started(number, process.pid)
         return True
 
-    @contextlib.contextmanager
-    def _late_in_the_day(self) -> Any:
-        # At the very end of the interpreter no thread can be started any more; what the
-        # notifier would do is then done by `join`.
-        try:
-            yield
-        except RuntimeError:
-            self._notifier = None
-
     # -- the notifier -------------------------------------------------------------------
+
+    def appoint_notifier(self) -> None:
+        """Sees to it that there is one, if there is a worker."""
+        with self._appointing:
+            if self._notifier is not None or not self._collects:
+                return
+            self.pool.listen()
+            self._notifier = threading.Thread(
+                target=self._notify, name="allcores-notify", daemon=True
+            )
+            try:
+                self._notifier.start()
+            except RuntimeError:
+                # At the very end of the interpreter no thread can be started any more; what the
+                # notifier would do is then done by `join`.
+                self._notifier = None
 
     def publish_later(self, future: Future[Any]) -> bool:
         """Has the notifier settle `future` when its slot is done; False if it is done."""
@@ -337,11 +362,15 @@ class Runtime:
         number = slot.slot_id
         self._watched[number] = whom
         if slot.slot_watch():
+            self.appoint_notifier()
             return True
         self._watched.pop(number, None)
         return False
 
     def _notify(self) -> None:
+        # Who ended before there was a notifier was told to nobody: all are looked at.
+        self._leaving.update(tuple(self._lives))
+        self._reap_leaving()
         while self._heed(None):
             pass
         self.reap_all()
@@ -393,6 +422,9 @@ class Runtime:
         # next one goes.
         self.processes.pop(number, None)
         self._leaving.add(number)
+        self._reap_leaving()
+
+    def _reap_leaving(self) -> None:
         for each in tuple(self._leaving):
             life = self._lives.get(each)
             if life is None or life.collect():
@@ -408,6 +440,19 @@ class Runtime:
             life.bury()
 
     # -- the end ------------------------------------------------------------------------
+
+    def bury_later(self) -> None:
+        """Has the processes collected when they have ended. To be called by finalizers, which may
+        run anywhere: it starts a thread without the locks of `threading`.
+        """
+        if self._notifier is None and self._collects:
+            with contextlib.suppress(RuntimeError):
+                _thread.start_new_thread(self._bury, ())
+
+    def _bury(self) -> None:
+        self.pool.join()
+        self.reap_all()
+        self._is_over()
 
     def shut_down(self, *, cancel: bool) -> None:
         """Takes no more batches; what was given to maps is submitted or given up first."""
@@ -430,8 +475,14 @@ class Runtime:
         """Waits until all workers and the notifier have ended, at most `timeout` seconds for the
         workers; whether they have.
         """
-        notifier = self._notifier
-        if notifier is None:
+        try:
+            return self._join(timeout)
+        except BaseException:
+            self.appoint_notifier()
+            raise
+
+    def _join(self, timeout: float | None) -> bool:
+        if self._notifier is None:
             # It was too late to start a thread: this one does what there is to do.
             while timeout is None and not self.pool.join(_SLICE_SECONDS):
                 while self._heed(0):
@@ -442,6 +493,7 @@ class Runtime:
             # A Ctrl-C may have come while it was being started; it ends by itself then.
             with contextlib.suppress(RuntimeError):
                 feeder.join()
+        notifier = self._notifier
         if notifier is None:
             while self._heed(0):
                 pass
@@ -457,12 +509,20 @@ class Runtime:
         # Locks and queues among them have names to give back, whoever keeps the executor.
         self.launcher.release()
         self.pool.let_go()
-        _runtimes.discard(self)
+        self.processes.clear()
+        exits.running.discard(self)
 
-    def on_child(self) -> None:
-        """In a forked child: whoever asks this for anything is told that it is not usable here."""
+    def let_calls_ask(self) -> None:
+        """The main thread has ended: every call asks from now on whether it still may be made."""
         self.is_begun = False
         self.recent = None
+
+    def on_child(self, children: set[Any]) -> None:
+        """In a forked child: the workers are not its `children`, and whoever asks this for anything
+        is told that it is not usable here.
+        """
+        children.difference_update(life.process for life in self._lives.values())
+        self.let_calls_ask()
         for future in self._watched.values():
             future.on_child()
         self._watched.clear()
@@ -484,76 +544,3 @@ _SLICE_SECONDS = 0.05
 
 # So many workers' ends are remembered, for futures that nobody has asked yet.
 _LIVES_KEPT = 1000
-
-# Every runtime that has not finished; interpreter exit waits for them.
-_runtimes: set[Runtime] = set()
-_main_has_ended = False
-
-
-def is_exiting() -> bool:
-    """Whether it is too late for this thread to submit: the main thread has ended, and what it runs
-    now are the interpreter's last calls. Other threads may submit as long as they live.
-    """
-    return _main_has_ended and threading.current_thread() is threading.main_thread()
-
-
-def _at_end_of_main() -> None:
-    global _main_has_ended
-    interrupts.remember_at_exit()
-    _main_has_ended = True
-    for runtime in list(_runtimes):
-        runtime.is_begun = False
-        runtime.recent = None
-
-
-def _at_exit() -> None:
-    try:
-        if _was_interrupted():
-            _end_all()
-        waiting = list(_runtimes)
-        for runtime in waiting:
-            runtime.shut_down(cancel=False)
-        for runtime in waiting:
-            runtime.join()
-    except BaseException:
-        _end_all()
-        raise
-
-
-def _end_all() -> None:
-    for runtime in list(_runtimes):
-        runtime.shut_down(cancel=True)
-        runtime.end()
-
-
-def _was_interrupted() -> bool:
-    """Whether a Ctrl-C that nobody caught ends the program, or came while it was ending.
-
-    The interpreter passes over one that comes while it waits for threads, and over whatever it had
-    still to do there: our own call among that, perhaps.
-    """
-    kind = getattr(sys, "last_type", None)
-    return (
-        not _main_has_ended
-        or interrupts.came_at_exit()
-        or (isinstance(kind, type) and issubclass(kind, KeyboardInterrupt))
-    )
-
-
-threading._register_atexit(_at_end_of_main)  # type: ignore[attr-defined]
-# When the last non-daemon thread has ended. It is registered after `multiprocessing`'s own, which
-# waits for processes, and so is called before it.
-atexit.register(_at_exit)
-
-
-def _forget_all() -> None:
-    """In a forked child: the parent's workers are not its children, and not to be joined."""
-    mark_forked()
-    children: set[Any] = vars(multiprocessing_process)["_children"]
-    for runtime in _runtimes:
-        children.difference_update(life.process for life in runtime._lives.values())
-        runtime.on_child()
-    _runtimes.clear()
-
-
-owned_fds.on_child(_forget_all)

@@ -1,9 +1,10 @@
 """Fork servers of our own, and the standard library's `Popen` classes told to use them.
 
 A server is an instance of the standard library's `ForkServer`; there is one for each list of
-modules to preload. Its processes are launched by the library's own code, run with two names
-replaced: `spawn`, whose preparation data names no main module, and `forkserver`, which is our
-instance.
+modules to preload. One that somebody has asked for by name also has what `__main__` has imported,
+as the standard library's has, though not `__main__` itself. Its processes are launched by the
+library's own code, run with two names replaced: `spawn`, whose preparation data names no main
+module, and `forkserver`, which is our instance.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from multiprocessing import (
     util,
 )
 from multiprocessing.connection import wait
-from types import FunctionType
-from typing import Any
+from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from . import interrupts
 from .children import Child, Collected, peak_of_this_process
 from .forks import owned_fds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PRELOAD = ("allcores.pool.worker", "allcores.pool.bootstrap")
 """Modules every server imports."""
@@ -39,6 +43,10 @@ class _Server(forkserver.ForkServer):
     """Remembers the environment it was started with, since its children will have that one."""
 
     environment: dict[str, str]
+    is_clean = True
+    """It has imported nothing but what is ours."""
+    modules: tuple[str, ...] = ()
+    """Imported if they can be; what one raises is its own affair."""
 
     def ensure_running(self) -> None:
         self._leave_if_unreachable()
@@ -46,7 +54,7 @@ class _Server(forkserver.ForkServer):
         environment = dict(os.environ)
         resource_tracker.ensure_running()  # it unblocks interrupts when it starts
         with interrupts.blocked():
-            _ensure_running()(self)
+            _ensure_running(self.modules)(self)
         if self._pid() != before:
             self.environment = environment
             if former is not None:
@@ -74,12 +82,17 @@ class _Server(forkserver.ForkServer):
 
 
 def server_for(preload: tuple[str, ...]) -> Any:
-    """The server that has these modules, besides ours; it may not be running yet."""
+    """The server that has these modules, besides ours; it may not be running yet. `__main__` among
+    them stands for what that has imported by now.
+    """
     server = _servers.get(preload)
     if server is None:
         server = _servers.setdefault(preload, _Server())
         names = (*PRELOAD, *(("cloudpickle",) if _needs_cloudpickle() else ()), *preload)
-        server.set_forkserver_preload(list(dict.fromkeys(names)))
+        server.set_forkserver_preload([name for name in dict.fromkeys(names) if name != "__main__"])
+        if "__main__" in preload:
+            server.modules = _modules_of_main()
+        server.is_clean = not server.modules and set(preload) <= {"__main__"}
     return server
 
 
@@ -93,6 +106,20 @@ def _needs_cloudpickle() -> bool:
         or not hasattr(main, "__file__")
         or any(_is_class_of_main(value) for value in tuple(vars(main).values()))
     )
+
+
+def _modules_of_main() -> tuple[str, ...]:
+    """The modules, not the standard library's, that `__main__` refers to or has something of."""
+    found: dict[str, None] = {}
+    for value in tuple(vars(sys.modules["__main__"]).values()):
+        name = vars(value).get("__name__") if type(value) is ModuleType else None
+        if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
+            name = value.__module__
+        if isinstance(name, str) and name in sys.modules:
+            found[name] = None
+    ours = {"__main__", "allcores", "concurrent", "multiprocessing"}
+    known = ours | sys.stdlib_module_names
+    return tuple(name for name in found if name.partition(".")[0] not in known)
 
 
 def _is_class_of_main(value: object) -> bool:
@@ -162,20 +189,31 @@ def _rebound(function: Any, **names: Any) -> Any:
 
 
 @functools.cache
-def _ensure_running() -> Any:
+def _ensure_running(modules: tuple[str, ...]) -> Any:
     """The standard library's, with the path of this process known before anything is preloaded."""
     return _rebound(
         forkserver.ForkServer.ensure_running,
-        util=_Namespace(util, spawnv_passfds=_launch_with_path),
+        util=_Namespace(util, spawnv_passfds=functools.partial(_launch, modules)),
     )
 
 
-def _launch_with_path(path: Any, args: list[str], fds: Any) -> int:
+_PROGRAM = """
+import sys
+sys.path[:] = {folders!r}
+for name in {modules!r}:
+    try:
+        __import__(name)
+    except BaseException:
+        pass
+{program}
+"""
+
+
+def _launch(modules: tuple[str, ...], path: Any, args: list[str], fds: Any) -> int:
     folders = [vars(process)["ORIGINAL_DIR"] if folder == "" else folder for folder in sys.path]
     *options, program = args
-    pid: int = util.spawnv_passfds(
-        path, [*options, f"import sys; sys.path[:] = {folders!r}; {program}"], fds
-    )
+    whole = _PROGRAM.format(folders=folders, modules=modules, program=program)
+    pid: int = util.spawnv_passfds(path, [*options, whole], fds)
     return pid
 
 

@@ -17,7 +17,6 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .._core import Known, Shipment
 from . import given
@@ -25,17 +24,31 @@ from .apart import Loose
 from .given import SHARED_MARK, NotAskedForError
 from .pickling import write_apart
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Generic, TypeVar
+
     from .._core import Pool
 
-T = TypeVar("T")
+    T = TypeVar("T")
+else:
+    T = None
+
+    class Generic:
+        """What `typing`'s would be, whose import costs every program some milliseconds."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, _item):
+            return cls
+
 
 _CONSTANT_FROM = 1 << 18  # smaller arrays are quickly copied
 
 
 def as_shared(packed: Loose) -> Shipment:
     """The pickle of an object as it goes to workers that are to share it."""
-    return Shipment([SHARED_MARK, *packed.chunks], packed.buffers)
+    return Shipment([SHARED_MARK, *packed[0]], packed[1])
 
 
 class Shared(Generic[T]):

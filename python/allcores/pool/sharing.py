@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from .apart import Loose
 from .codec import Encoder
 from .shares import Shared, as_shared
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 
 def share(value: T) -> Shared[T]:

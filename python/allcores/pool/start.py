@@ -27,13 +27,16 @@ from multiprocessing import context as contexts
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pickle import PicklingError
-from typing import Any
 
 from ..settings import Settings
-from . import interrupts, nesting
+from . import interrupts, nesting, threads
 from .bootstrap import Handle, Spec, describe_main
 from .codec import Encoder
 from .forks import owned_fds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Initializer = Callable[..., object]
 
@@ -68,6 +71,8 @@ class Launcher:
         self.workers = workers
         self.context_vars = context_vars
         self.forward_logs = forward_logs
+        self._modules_seen = 0
+        self._may_have_libraries = True
         chosen = context if context is not None else _named_default(initargs)
         self._undecided = chosen is None and may_fork and "fork" in _METHODS
         self.context: BaseContext = _concrete(chosen or _safe_default())
@@ -142,6 +147,8 @@ class Launcher:
         method = self.start_method
         if method == "fork":
             self.encoder.freeze_main()
+        popen = None if self._plain else self._popen(method)
+        after_threads = method == "fork" and not _is_single_threaded()
         spec = Spec(
             method,
             environment=self._environment(),
@@ -149,19 +156,20 @@ class Launcher:
             unblock_interrupts=not interrupts.are_blocked(),
             carried=self._carry(method),
             cores=None if self.workers is None else nesting.share_of_each(self.workers),
-            after_threads=method == "fork" and not _is_single_threaded(),
+            after_threads=after_threads,
+            inherits_libraries=after_threads or self._may_inherit_libraries(),
             log_levels=self._log_levels(),
         )
         handles = tuple(Handle(fd, inherited=method == "fork") for fd in fds)
         process: Any = self.context.Process(  # type: ignore[attr-defined]
             target=target, args=(handles, spec, *extra), name=name
         )
-        if not self._plain:
+        if popen is not None:
             if self._is_default and method != "fork":
                 process._start_method = (
                     multiprocessing.get_start_method()
                 )  # what tasks will find as their default
-            process._Popen = _Starter(self._popen(method))
+            process._Popen = _Starter(popen)
         if method != "fork":
             from multiprocessing import resource_tracker
 
@@ -169,6 +177,16 @@ class Launcher:
         with interrupts.blocked(), owned_fds.keeping(*fds):
             process.start()
         return process  # type: ignore[no-any-return]
+
+    def _may_inherit_libraries(self) -> bool:
+        if self.start_method != "fork":
+            is_ours = self.start_method == "forkserver" and not self._plain
+            return is_ours and not self._server().is_clean
+        # Looked for again only when something was imported: after a fork each look costs copies.
+        if self._modules_seen != len(sys.modules):
+            self._modules_seen = len(sys.modules)
+            self._may_have_libraries = threads.may_have_libraries()
+        return self._may_have_libraries
 
     def _log_levels(self) -> Any:
         if not self.forward_logs:
@@ -216,10 +234,28 @@ _METHODS = multiprocessing.get_all_start_methods()
 def _is_single_threaded() -> bool:
     """Whether a fork of this process is safe: no thread but this one, Python's or others'."""
     try:
-        return len(os.listdir("/proc/self/task")) == 1
+        while len(tasks := os.listdir("/proc/self/task")) > 1:
+            if sum(not _is_leaving(task) for task in tasks) > 1:
+                return False
+            # Who waits for the end of a thread hears of it a moment before the system has it.
+            os.sched_yield()
     except OSError:
         # Not Linux. System libraries elsewhere have threads of their own.
         return False
+    return True
+
+
+def _is_leaving(task: str) -> bool:
+    """Whether that thread runs nothing any more: it is on its way out within the kernel."""
+    try:
+        with open(f"/proc/self/task/{task}/stat") as file:
+            words = file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return bool(int(words[6]) & _PF_EXITING)
+
+
+_PF_EXITING = 4  # of the kernel's flags of a task
 
 
 def _safe_default() -> BaseContext:
@@ -293,11 +329,11 @@ def _has_stdlib_start(context: Any) -> bool:
 
 
 def _user_preload() -> tuple[str, ...]:
-    """What the user asked to be preloaded by `set_forkserver_preload`, without the main module."""
+    """What the user asked to be preloaded by `set_forkserver_preload`, else the main module."""
     from multiprocessing import forkserver
 
     names: Any = vars(forkserver)["_forkserver"]._preload_modules
-    return tuple(name for name in names or () if name != "__main__")
+    return tuple(names or ())
 
 
 class _Starter:

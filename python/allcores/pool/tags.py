@@ -6,7 +6,9 @@ function is not in the payload; without one, `CALL` carries it in front of the a
 
 from __future__ import annotations
 
-from typing import Final
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 CALL: Final = 0
 """`(args, kwargs)`, or `(fn, args, kwargs)` when no registered function is named."""

@@ -15,10 +15,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from types import ModuleType
 
+from .. import _core
 from .nesting import CORES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .libraries import Library
 
 OURS = "ALLCORES_LIMITED"
 """The environment variable that names those which were set here, not by the user."""
@@ -42,6 +48,9 @@ OTHERS = (
 
 VARIABLES = (OMP, *FOLLOWERS, *OTHERS)
 
+_MARKS = (b"openblas", b"libmkl_rt", b"libblis", b"libgomp", b"libomp", b"libiomp")
+"""In the name of every library that `libraries` knows."""
+
 
 def limit(cores: int, *, inherited: bool = False, after_threads: bool = False) -> None:
     """Limits the libraries of this process to `cores` threads; to be called before
@@ -49,13 +58,13 @@ def limit(cores: int, *, inherited: bool = False, after_threads: bool = False) -
 
     Args:
         cores: the share of this process.
-        inherited: it is a fork, so libraries may be there already.
+        inherited: it is a fork of a process that `may_have_libraries`.
         after_threads: and the process that was forked had more than one thread.
     """
     users = chosen_by_user(os.environ)
     _set_variables(cores, users)
     if inherited:
-        for library in loaded_libraries(_mapped_files()):
+        for library in _loaded_libraries():
             if after_threads and library.waits_for_lost_threads:
                 library.limit(1)
             elif library.kind.variable not in users:
@@ -85,96 +94,39 @@ def _set_variables(cores: int, users: set[str]) -> None:
     os.environ[OURS] = ",".join(ours)
 
 
-# Libraries that are loaded.
-# ------------------------------------------------------------------------------------------
+def may_have_libraries() -> bool:
+    """False if nothing but the standard library's and our own machine code was ever loaded. To be
+    asked before a fork: a look at everything that is there makes a child copy much of it.
+    """
+    return (
+        "_ctypes" in sys.modules
+        or "LD_PRELOAD" in os.environ
+        or any(_is_foreign(vars(module).get("__file__")) for module in _modules())
+    )
 
 
-class Kind(NamedTuple):
-    """A family of libraries: how its files begin, what reads and what sets its threads."""
-
-    starts: tuple[str, ...]
-    variable: str
-    getters: tuple[str, ...]
-    setters: tuple[str, ...]
+def _modules() -> list[ModuleType]:
+    return [module for module in tuple(sys.modules.values()) if type(module) is ModuleType]
 
 
-_OPENBLAS_NAMES = tuple(
-    f"{before}openblas_%s_num_threads{after}"
-    for before in ("", "scipy_")
-    for after in ("", "64_", "_64", "64")
-)
-
-KINDS = (
-    Kind(
-        ("libopenblas", "libscipy_openblas"),
-        "OPENBLAS_NUM_THREADS",
-        tuple(name % "get" for name in _OPENBLAS_NAMES),
-        tuple(name % "set" for name in _OPENBLAS_NAMES),
-    ),
-    Kind(
-        ("libmkl_rt",),
-        "MKL_NUM_THREADS",
-        ("MKL_Get_Max_Threads",),
-        ("MKL_Set_Num_Threads",),
-    ),
-    Kind(
-        ("libblis",),
-        "BLIS_NUM_THREADS",
-        ("bli_thread_get_num_threads",),
-        ("bli_thread_set_num_threads",),
-    ),
-    Kind(
-        ("libgomp", "libomp", "libiomp"),
-        OMP,
-        ("omp_get_max_threads",),
-        ("omp_set_num_threads",),
-    ),
-)
+def _is_foreign(file: object) -> bool:
+    return (
+        isinstance(file, str)
+        and file.endswith(".so")
+        and os.sep + "lib-dynload" + os.sep not in file
+        and file != _core.__file__
+    )
 
 
-class Library(NamedTuple):
-    """A library that this process has loaded."""
-
-    kind: Kind
-    path: str
-
-    @property
-    def waits_for_lost_threads(self) -> bool:
-        """Whether it hangs with more than one thread where its threads are those of a parent."""
-        return "/libgomp" in self.path
-
-    def limit(self, threads: int) -> None:
-        """Lowers its number of threads to that."""
-        import ctypes
-
-        try:
-            loaded = ctypes.CDLL(self.path, mode=os.RTLD_NOW | os.RTLD_NOLOAD)
-        except OSError:
-            return
-        for getter, setter in zip(self.kind.getters, self.kind.setters, strict=True):
-            get, put = getattr(loaded, getter, None), getattr(loaded, setter, None)
-            if get is not None and put is not None:
-                now = get()
-                if now > threads or now < 1:
-                    put(threads)
-                return
-
-
-def loaded_libraries(files: Iterable[str]) -> list[Library]:
-    """Those of the known kinds among the files that a process has mapped."""
-    found = {}
-    for path in files:
-        name = path.rpartition("/")[2]
-        if name.startswith("lib") and ".so" in name:
-            for kind in KINDS:
-                if name.startswith(kind.starts):
-                    found[path] = Library(kind, path)
-    return list(found.values())
-
-
-def _mapped_files() -> list[str]:
+def _loaded_libraries() -> list[Library]:
+    """Of most processes a glance at what they have mapped says that there are none."""
     try:
-        with open("/proc/self/maps") as file:
-            return [line.split(None, 5)[5].rstrip("\n") for line in file if ".so" in line]
+        with open("/proc/self/maps", "rb") as file:
+            mapped = file.read()
     except OSError:
         return []
+    if not any(mark in mapped for mark in _MARKS):
+        return []
+    from . import libraries
+
+    return libraries.among(libraries.files_in(mapped))

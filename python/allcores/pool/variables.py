@@ -13,12 +13,15 @@ import os
 import sys
 from contextvars import Context, ContextVar
 from importlib import import_module
-from typing import Any
 
 from .definitions import MAIN_NAMES
 
-Definition = tuple[str, tuple[Any, ...]]
-"""Name and default, the latter in a tuple that is empty if there is none."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Definition = tuple[str, tuple[Any, ...]]
+    """Name and default, the latter in a tuple that is empty if there is none."""
 
 _homes: dict[ContextVar[Any], tuple[str, str]] = {}
 _tokens: dict[ContextVar[Any], bytes] = {}

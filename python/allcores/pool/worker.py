@@ -20,14 +20,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from .._core import FORGET, FUNCTION, Port
 from . import blackbox, bootstrap, codec, given, leash, tags
 from .forks import above_stdio, owned_fds
 from .retrying import ForItems, Retrying
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .memory import Memory
 
 # Values of these types unpickle without running anybody's code, so a chunk of them can be
@@ -341,7 +343,7 @@ def packed(values: list[Any], errors: dict[int, bytes], what: Chunk, start: int)
         try:
             one = codec.pack_result(value) if room > 0 else codec.dumps_result(value)
             if isinstance(one, codec.Loose):
-                room -= len(one.buffers)
+                room -= len(one[1])
                 pickled.append(one.joined())
             else:
                 pickled.append(one)
