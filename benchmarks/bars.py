@@ -101,14 +101,43 @@ def bars_of_starts() -> Iterator[Bar]:
     yield Bar("fifty pools in a row, times the first", 2.0, found, at_most=True, detail=detail)
 
 
+def bars_of_payloads() -> Iterator[Bar]:
+    """The promises about large arguments and results."""
+    payload = load("payload")
+    for label, way, need in (
+        ("64 MB", "in", 15),
+        ("64 MB", "echo", 10),
+        ("1 MB", "in", 5),
+        ("1 MB", "echo", 5),
+        ("8 KB", "in", 8),
+        ("8 KB", "echo", 8),
+    ):
+        for kind in ("ndarray", "bytes") if label != "64 MB" else ("ndarray",):
+            key = f"{kind} {label} {way}"
+            yield compare(f"{key}, times stdlib", need, payload, key, STANDARD)
+    words, key = "ndarray 64 MB in, of memcpy", "ndarray 64 MB in"
+    yield compare(words, 0.5, payload, key, OURS, "memcpy")
+    memory = load("payload_memory")
+    yield at_most("512 MB in, memory of all, times its size", 1.05, memory, "in")
+    yield at_most("512 MB echoed, memory of all, times its size", 2.1, memory, "echo")
+    shared = load("shared_argument")
+    words = "the same 64 MB argument, times stdlib"
+    yield compare(words, 20, shared, "argument", STANDARD)
+    for key in ("share", "read-only"):
+        yield compare(f"64 MB by {key}, rate of a global", 0.5, shared, key, OURS, "global")
+    words = "64 MB in a partial, rate of a global"
+    yield compare(words, 0.5, shared, "partial map", OURS, "global map")
+
+
 def bars() -> Iterator[Bar]:
-    """All promises of part 1 that these benchmarks can check."""
+    """All promises that these benchmarks can check."""
     submit = load("tiny_submit")
-    yield compare("20,000 submits, times stdlib", 10, submit, "tasks_per_s", STANDARD)
-    yield compare("20,000 submits, times zooparallel", 3, submit, "tasks_per_s", "zooparallel")
+    yield compare("20,000 submits, times stdlib", 20, submit, "tasks_per_s", STANDARD)
+    yield compare("20,000 submits, times zooparallel", 5, submit, "tasks_per_s", "zooparallel")
+    yield at_most("20,000 submits, parent's CPU a task, us", 6, submit, "parent_cpu_us")
     yield compare(
         "map without chunk size, times best hand-chunked Pool.map",
-        0.8,
+        1.0,
         load("tiny_map"),
         "default",
         "mp-pool",
@@ -137,6 +166,7 @@ def bars() -> Iterator[Bar]:
     warm = load("gcd_warm")
     yield compare("ten gcds on a warm pool, times serial", 1.7, warm, "map_s", "serial")
     yield compare("ten gcds on a warm pool, times stdlib", 1.0, warm, "map_s", STANDARD)
+    yield from bars_of_payloads()
     yield from bars_of_starts()
 
 

@@ -12,8 +12,13 @@ import random
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
+
+with mock.patch.dict(os.environ, {"OPENBLAS_NUM_THREADS": "1"}):
+    # Threads of numpy's would be there in every test: a process that has some is not forked.
+    import numpy  # noqa: F401
 from support import leaks
 from support.implementations import DIFFERENCES, Implementation
 from support.meetings import Meeting
