@@ -26,6 +26,7 @@ __all__ = [
     "Unroll",
     "Walk",
     "mark_forked",
+    "names_main",
     "note_fork",
     "plain_call",
     "scalars_in",
@@ -61,6 +62,9 @@ def plain_call(
     """The pickle of `(args, kwargs)`, if all of it is plain and small: None, bools, ints of 64
     bits, floats, short strings and bytes, tuples of these; or known. None if it is not.
     """
+
+def names_main(data: bytes) -> bool:
+    """Whether the bytes hold the name of the main module, `__main__` or `__mp_main__`."""
 
 def note_fork() -> None:
     """To be called before this process forks: what is mapped now stays as it is for the child."""

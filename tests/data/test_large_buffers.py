@@ -126,6 +126,17 @@ def test_more_arrays_wait_than_there_are_descriptors_for(
         assert [future.result() for future in futures] == list(range(700))
 
 
+def test_more_results_wait_than_there_are_descriptors_for(
+    implementation: Implementation, link: str
+) -> None:
+    with implementation.pool() as pool:
+        futures = [pool.submit(buffers.large, seed) for seed in range(1500)]
+        futures += [pool.submit(buffers.large_bytes, 200_000) for _ in range(1500)]
+        assert futures[-1].result()[-1] == 0
+        results = [future.result() for future in futures]
+    assert [each[-1] for each in results] == [*range(1500), *[0] * 1500]
+
+
 def test_a_chunk_may_have_more_buffers_than_go_beside_it(
     implementation: Implementation, link: str
 ) -> None:

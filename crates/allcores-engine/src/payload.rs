@@ -15,7 +15,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use allcores_shm::{Region, View};
+use allcores_shm::{Region, View, many_views_are_open};
 
 use crate::error::EngineError;
 use crate::ids::FnId;
@@ -211,7 +211,7 @@ pub enum Arrived {
     /// Still in the sender's memory.
     Shared(Arc<View>),
     /// A private copy.
-    Own(Arc<[u8]>),
+    Own(Arc<Vec<u8>>),
 }
 
 impl Arrived {
@@ -228,6 +228,15 @@ impl Arrived {
         self.len() == 0
     }
 
+    /// Takes what lies in `view`: the view itself, or a copy if many are held already.
+    pub fn take(view: View) -> Arrived {
+        if many_views_are_open() {
+            Arrived::Own(view.copy_to_vec().into())
+        } else {
+            Arrived::Shared(Arc::new(view))
+        }
+    }
+
     /// The buffer as memory of this process's own; another one at each call.
     pub fn region(&self) -> Result<Region, EngineError> {
         match self {
@@ -238,9 +247,9 @@ impl Arrived {
 }
 
 impl Body {
-    /// Takes what lies in `view`: a copy if it is small, the view itself if it is not.
+    /// Takes what lies in `view`: a copy if it is small or many are held already, else the view itself.
     pub fn take(view: View) -> Body {
-        if view.len() < KEEP_IN_PLACE {
+        if view.len() < KEEP_IN_PLACE || many_views_are_open() {
             Body::Owned(view.copy_to_vec())
         } else {
             Body::Shared(view)

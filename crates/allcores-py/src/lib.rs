@@ -33,7 +33,7 @@ mod _core {
     #[pymodule_export]
     use super::parcels::{Delivery, Shipment};
     #[pymodule_export]
-    use super::plain::plain_call;
+    use super::plain::{names_main, plain_call};
     #[pymodule_export]
     use super::pool::Pool;
     #[pymodule_export]

@@ -460,3 +460,9 @@ pub(crate) fn plain_call<'py>(
     }
     Ok(Some(Bound::new(py, Shipment::plain(bytes, names.used))?.into_any()))
 }
+
+/// Whether these bytes hold the name of the main module; a pickle that does mentions it, perhaps.
+#[pyfunction]
+pub(crate) fn names_main(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, b"_main__").is_some()
+}

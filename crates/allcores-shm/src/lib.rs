@@ -111,4 +111,4 @@ pub use region::{Region, note_fork};
 #[cfg(not(loom))]
 pub use segment::Segment;
 #[cfg(not(loom))]
-pub use shelf::{Shelf, View};
+pub use shelf::{Shelf, View, many_views_are_open};

@@ -10,9 +10,21 @@ use crate::arena::{header, payload_start};
 use crate::descriptor::BlockRef;
 use crate::error::{Result, ShmError};
 use crate::parcel::PARCEL_START;
-use crate::primitive::{Arc, AtomicBool, Ordering};
+use crate::primitive::{Arc, AtomicBool, AtomicUsize, Ordering};
 use crate::private::Private;
 use crate::segment::Segment;
+
+/// So many views may be open at a time before whoever can should copy instead: each holds a descriptor, here
+/// and with the owner.
+const MANY: usize = 128;
+
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether so many payloads of others are held where they lie that the next ones had better be copied.
+pub fn many_views_are_open() -> bool {
+    // Relaxed: a bound that may be missed by a few.
+    OPEN.load(Ordering::Relaxed) >= MANY
+}
 
 /// The segments of one other process that have been announced to this one.
 #[derive(Debug, Default)]
@@ -59,6 +71,7 @@ impl Shelf {
         if at.generation() == 0 || !header(segment, at)?.is_lent(at.generation()) {
             return Err(ShmError::StaleBlock { word: at.to_word() });
         }
+        OPEN.fetch_add(1, Ordering::Relaxed);
         Ok(View {
             segment: Arc::clone(segment),
             at,
@@ -129,6 +142,7 @@ impl View {
 
 impl Drop for View {
     fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
         if let Ok(header) = header(&self.segment, self.at)
             && !self.stays_lent.load(Ordering::Relaxed)
         {

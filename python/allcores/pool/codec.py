@@ -17,12 +17,12 @@ import threading
 from collections.abc import Callable, Mapping
 from itertools import starmap
 
+from .._core import names_main
 from . import definitions
 from .apart import MOST_BUFFERS, Arrived, Loose, Packed, loads, opened, packed
 from .failures import argument_text, dump_exception, load_exception, name_of, note_call
 from .given import SHARED_MARK, NotAskedForError
 from .pickling import (
-    MAIN_MARK,
     REFUSALS,
     dumps_result,
     mentions_main,
@@ -108,7 +108,7 @@ class Encoder:
             return second_try(self.sender.dumps, value)
         if len(chunks) == 1:
             chunk = chunks[0]
-            return self.sender.dumps(value) if MAIN_MARK in chunk else chunk
+            return self.sender.dumps(value) if names_main(chunk) else chunk
         return self.sender.dumps(value) if mentions_main(chunks) else b"".join(chunks)
 
     def pack(self, value: object) -> Packed:
@@ -137,7 +137,7 @@ class Encoder:
         chunks, buffers, _ = loose
         if len(chunks) == 1 and not buffers:
             chunk: bytes = chunks[0]
-            return self.sender.pack(value) if MAIN_MARK in chunk else chunk
+            return self.sender.pack(value) if names_main(chunk) else chunk
         return self.sender.pack(value) if mentions_main(chunks) else packed(loose)
 
 

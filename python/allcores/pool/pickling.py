@@ -14,6 +14,7 @@ import pickle
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 
+from .._core import names_main
 from .apart import BUFFER_REDUCERS, Apart, Loose, Packed, packed
 
 TYPE_CHECKING = False
@@ -28,7 +29,6 @@ REFUSALS = (pickle.PicklingError, AttributeError, TypeError)
 exception.
 """
 
-MAIN_MARK = b"_main__"  # also found in `__mp_main__`, the main module's name in stdlib's children
 _LARGE = 1 << 16  # the C pickler hands larger buffers to `write` as they are, outside its frames
 _FRAME_STARTS = (0x80, 0x95)
 
@@ -96,7 +96,7 @@ def mentions_main(chunks: list[bytes]) -> bool:
     for chunk in chunks:
         if type(chunk) is not bytes:
             continue  # a buffer of the user's (an array's data, say), handed through as it is
-        if (len(chunk) < _LARGE or chunk[0] in _FRAME_STARTS) and MAIN_MARK in chunk:
+        if (len(chunk) < _LARGE or chunk[0] in _FRAME_STARTS) and names_main(chunk):
             return True
     return False
 

@@ -60,7 +60,7 @@ impl Ear {
         let table = payload::take_table(&mut letter, parcels)?;
         let parcels = table.into_iter().map(|(word, len)| {
             let view = self.open(BlockRef::from_word(word), len)?;
-            Ok(Arrived::Shared(Arc::new(view)))
+            Ok(Arrived::take(view))
         });
         let parcels = parcels.collect::<Result<_, EngineError>>()?;
         Ok(Body::Delivery(Box::new(Delivery { letter, parcels })))
