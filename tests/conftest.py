@@ -7,8 +7,10 @@ allcores), `rng` (seeded), `meeting` (where workers wait for the test).
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +18,17 @@ from unittest import mock
 
 import pytest
 
-with mock.patch.dict(os.environ, {"OPENBLAS_NUM_THREADS": "1"}):
-    # Threads of numpy's would be there in every test: a process that has some is not forked.
-    import numpy  # noqa: F401
 from support import leaks
 from support.implementations import DIFFERENCES, Implementation
 from support.meetings import Meeting
 from support.watchdog import Watchdog
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and so would their programs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+with mock.patch.dict(os.environ, {"OPENBLAS_NUM_THREADS": "1"}):
+    # Threads of numpy's would be there in every test: a process that has some is not forked.
+    importlib.import_module("numpy")
 
 IMPLEMENTATIONS = ("stdlib", "allcores")
 LINKS = ("shm", "stream")
