@@ -17,7 +17,6 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-
 from support import leaks
 from support.implementations import DIFFERENCES, Implementation
 from support.meetings import Meeting

@@ -463,6 +463,6 @@ pub(crate) fn plain_call<'py>(
 
 /// Whether these bytes hold the name of the main module; a pickle that does mentions it, perhaps.
 #[pyfunction]
-pub(crate) fn names_main(bytes: &[u8]) -> bool {
-    memchr::memmem::find(bytes, b"_main__").is_some()
+pub(crate) fn names_main(data: &[u8]) -> bool {
+    memchr::memmem::find(data, b"_main__").is_some()
 }
