@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,8 @@ RESULTS = Path(__file__).with_name("results.json")
 
 def main() -> None:
     options = _options()
+    # A shell that starts this in the background has Ctrl-C ignored, and so would the scenarios.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not options.report:
         _measure(options.cases or sorted(catalogue.SCENARIOS), options.engines or list(ENGINES))
     report.write(json.loads(RESULTS.read_text(encoding="utf-8")))
