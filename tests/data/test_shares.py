@@ -67,6 +67,35 @@ def test_handles_may_stand_anywhere_among_the_arguments(pool: ProcessPoolExecuto
         assert list(other.map(buffers.item_of, [shared] * 10, range(10))) == list(range(10))
 
 
+class _Slow:
+    """Lets another thread go on in the middle of a pickle."""
+
+    def __init__(self, met: threading.Barrier) -> None:
+        self._met = met
+
+    def __reduce__(self) -> tuple[type[list[int]], tuple[()]]:
+        self._met.wait(30)
+        return list, ()
+
+
+@with_a_pool
+def test_threads_that_pickle_at_once_need_each_their_own(pool: ProcessPoolExecutor) -> None:
+    """Both are in the middle of a pickle before either comes to its handle."""
+    pool.submit(buffers.first_of, share([0])).result()
+    met, results = threading.Barrier(2), {}
+
+    def pass_on(number: int) -> None:
+        holder = {"slow": _Slow(met), "here": share([number]), "again": _Slow(met)}
+        results[number] = pool.submit(buffers.nested_value, holder, 0).result()
+
+    threads = [threading.Thread(target=pass_on, args=(number,)) for number in (7, 8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {7: 7, 8: 8}
+
+
 @with_a_pool
 def test_a_task_sees_the_object_as_it_was_when_it_was_shared(pool: ProcessPoolExecutor) -> None:
     values = numpy.zeros(MIB // 8)
@@ -150,9 +179,7 @@ def test_an_executor_within_a_task_hands_the_object_over(pool: ProcessPoolExecut
 def test_an_array_that_nobody_may_write_to_is_sent_once(pool: ProcessPoolExecutor) -> None:
     values = numpy.arange(MIB, dtype=float)
     values.flags.writeable = False
-    (one,) = {pool.submit(buffers.pid_and_identity, values).result() for _ in range(1)}
     found = {pool.submit(buffers.pid_and_identity, values).result() for _ in range(100)}
-    assert one in found
     assert len(found) <= 2, "one object in each worker"
     assert pool.stats()["bytes_copied"] < 9 * MIB + 100_000
     assert [pool.submit(buffers.item_of, values, step).result() for step in range(50)] == list(

@@ -83,7 +83,11 @@ def unshared(value: Any) -> Any:
 
 
 class _Asking(threading.local):
-    shares: Shares | None = None
+    """Whose numbers the pickle uses that this thread is making, and which it has needed so far."""
+
+    def __init__(self) -> None:
+        self.shares: Shares | None = None
+        self.needs: list[int] = []
 
 
 _asking = _Asking()
@@ -96,7 +100,6 @@ class Shares:
         self._pool = pool
         self._numbers: weakref.WeakKeyDictionary[Shared[Any], int] = weakref.WeakKeyDictionary()
         self._constants: dict[int, tuple[weakref.ref[Any], Shared[Any]]] = {}
-        self._needs: list[int] = []
         self.is_used = False
         """Whether anything was shared: then whatever is pickled may have a part in it."""
         self.known = Known()
@@ -105,7 +108,7 @@ class Shares:
     def number_of(self, shared: Shared[Any]) -> int:
         """Its number; whatever is being pickled needs it."""
         number = self._enter(shared)
-        self._needs.append(number)
+        _asking.needs.append(number)
         return number
 
     def _enter(self, shared: Shared[Any]) -> int:
@@ -127,12 +130,13 @@ class Shares:
     @contextmanager
     def asked(self) -> Iterator[list[int]]:
         """What is pickled in here uses these numbers; gives those that it needs."""
-        before, self._needs = self._needs, []
-        outer, _asking.shares = _asking.shares, self
+        needs: list[int] = []
+        before = _asking.shares, _asking.needs
+        _asking.shares, _asking.needs = self, needs
         try:
-            yield self._needs
+            yield needs
         finally:
-            self._needs, _asking.shares = before, outer
+            _asking.shares, _asking.needs = before
 
     def notice(self, values: Iterable[Any]) -> bool:
         """Shares what of `values` is large and never changes; whether there is any such value."""
