@@ -1,1 +1,1 @@
-"""The ladder: one interface over every way to run a function over items, and what chooses among them."""
+"""One interface over every way to run a function over items, and what chooses among them."""

@@ -12,8 +12,8 @@ from contextvars import ContextVar
 
 from ..pool.lead import length_of
 from . import backends
-from .options import ANY_EXCEPTION, CallOptions, OpenOptions
 from .attended import attended
+from .options import ANY_EXCEPTION, CallOptions, OpenOptions
 from .progress import meter_for
 
 TYPE_CHECKING = False
@@ -76,7 +76,7 @@ def map(
 
     Raises:
         ValueError: for an unknown backend, or a number out of range.
-        NotImplementedError: for a backend that can't be used here, or one that can't keep an option.
+        NotImplementedError: for a backend that can't be used here, or can't keep an option.
     """
     if not callable(fn):
         raise TypeError(f"`{type(fn).__name__}` object is not callable")

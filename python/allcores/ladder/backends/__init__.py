@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .base import Backend
 
 _HOMES = ("serial", "threads", "interpreters", "processes")
-"""Those that this package has, from the bottom of the ladder to its top; imported when asked for."""
+"""Those of this package, from the bottom of the ladder to its top; imported when asked for."""
 
 _KNOWN_ELSEWHERE = {
     "native": "it compiles functions; a build with the compiled rung has it",

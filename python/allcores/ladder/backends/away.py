@@ -1,7 +1,7 @@
 """What runs calls in another interpreter of this process: bytes in, bytes out.
 
-Imported there, where nothing of ours may be imported that needs the extension: only pickle, and
-cloudpickle by the bytes that need it. An exception goes back as it pickles, if that can be undone;
+Imported there, where nothing of ours may be imported that needs the extension: only pickle and
+cloudpickle. An exception goes back as it pickles, if that can be undone;
 else its type's name, its text and its traceback do.
 """
 
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
     Failure = tuple[bytes | None, str, str, str]
     """The pickled exception, its type's name, its text, its traceback."""
 
+MOST_FUNCTIONS = 64
+
 _functions: dict[bytes, Callable[..., Any]] = {}
 
 
-def run(function: bytes, items: bytes, star: bool) -> bytes:
-    """The pickle of `(values, failures by position)` of a function over items.
+def run(function: bytes, items: list[bytes]) -> tuple[list[bytes], dict[int, Failure]]:
+    """The pickled values of a function for items, and failures by position.
 
-    With `star` an item is a pair of arguments and keyword arguments. A value that can't be pickled
-    is a failure.
+    An item is a pickled pair of arguments and keyword arguments. A value that can't be pickled is a
+    failure.
     """
     called = _functions.get(function)
     if called is None:
-        if len(_functions) >= 64:
+        if len(_functions) >= MOST_FUNCTIONS:
             _functions.clear()
         called = _functions[function] = pickle.loads(function)
     values: list[bytes] = []
     failures: dict[int, Failure] = {}
-    for position, item in enumerate(pickle.loads(items)):
+    for position, item in enumerate(items):
         try:
-            result = called(*item[0], **item[1]) if star else called(item)
-            values.append(_dumps(result))
+            args, kwargs = pickle.loads(item)
+            values.append(dumps(called(*args, **kwargs)))
         except BaseException as error:
             values.append(b"")
             failures[position] = _described(error)
-    return pickle.dumps((values, failures), 5)
+    return values, failures
 
 
-def _dumps(value: object) -> bytes:
-    try:
-        return pickle.dumps(value, 5)
-    except Exception:
-        import cloudpickle
+def dumps(value: object) -> bytes:
+    """The bytes of a value; what pickle refuses, and all that `__main__` defines, by value."""
+    import cloudpickle  # type: ignore[import-untyped]
 
-        made: bytes = cloudpickle.dumps(value, 5)
-        return made
+    made: bytes = cloudpickle.dumps(value, 5)
+    return made
 
 
 def _described(error: BaseException) -> Failure:
@@ -67,7 +67,7 @@ def _described(error: BaseException) -> Failure:
     trace = "".join(format_exception(kind, error, error.__traceback__))
     error.__traceback__ = error.__cause__ = error.__context__ = None
     try:
-        data = _dumps(error)
+        data = dumps(error)
         pickle.loads(data)
     except BaseException:
         return None, name, text, trace

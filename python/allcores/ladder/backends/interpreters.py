@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..options import CallOptions, OpenOptions
 
     T = TypeVar("T")
+    Answer = tuple[list[bytes], dict[int, away.Failure]]
 
 
 def pool_class() -> Any:
@@ -75,21 +76,18 @@ class InterpretersExecutor(RungExecutor):
     ) -> StandardFuture[T]:
         self._begin(options)
         future: Future[T] = Future()
-        called = fn if options is None else options.applied_to(fn)
-        text = codec.argument_text(args)
+        name, text = codec.name_of(fn), codec.argument_text(args)
         try:
-            given = {name: unshared(value) for name, value in kwargs.items()}
-            items = dumps([(tuple(map(unshared, args)), given)])
-            running = self._pool.submit(away.run, dumps(called), items, True)
-        except RuntimeError:
-            raise
+            function = away.dumps(fn if options is None else options.applied_to(fn))
+            item = _item(args, kwargs)
         except Exception as error:
-            codec.note_call(error, codec.name_of(fn), None, text)
+            codec.note_call(error, name, None, text)
             future.set_exception(error)
             return future
+        running = self._pool.submit(away.run, function, [item])
         self._counts.add("submitted")
         future.add_done_callback(self._counts.on_future)
-        waiting = _Waiting(future, running, codec.name_of(fn), text)
+        waiting = _Waiting(future, running, name, text)
         future.add_done_callback(waiting.on_cancel)
         running.add_done_callback(waiting.on_answer)
         return future
@@ -106,25 +104,23 @@ class InterpretersExecutor(RungExecutor):
         return Blocks(feed, within=options.within, return_exceptions=options.return_exceptions)
 
     def launch(self, feed: Feed, chunk: Chunk) -> StandardFuture[Any]:
-        """Has a chunk run; one that can't be pickled has failed."""
-        try:
-            if feed.is_single:
-                items = [((unshared(each),), {}) for each in chunk.items]
-            else:
-                items = [(tuple(map(unshared, each)), {}) for each in chunk.items]
-            running = self._pool.submit(away.run, dumps(feed.function), dumps(items), True)
-        except RuntimeError:
-            raise
-        except Exception as error:
-            feed.note(error, chunk.first, chunk.items[0])
-            failed: StandardFuture[Any] = StandardFuture()
-            failed.set_exception(error)
-            return failed
+        """Has a chunk run, but for items that can't be pickled, which have failed."""
+        items: list[bytes] = []
+        unsent: dict[int, BaseException] = {}
+        function = b""
+        for position, item in enumerate(chunk.items):
+            try:
+                function = function or away.dumps(feed.function)
+                items.append(_item((item,) if feed.is_single else item, {}))
+            except Exception as error:
+                feed.note(error, chunk.first + position, item)
+                unsent[position] = error
+        running: StandardFuture[Answer] = self._pool.submit(away.run, function, items)
         self._counts.add("submitted")
         running.add_done_callback(self._counts.on_future)
         begun_ns = time.monotonic_ns()
-        running.add_done_callback(lambda future: _on_chunk(feed, chunk, future, begun_ns))
-        return running  # type: ignore[no-any-return]
+        running.add_done_callback(lambda _: _on_chunk(feed, chunk, running, unsent, begun_ns))
+        return running
 
     def check(self, options: CallOptions) -> None:
         if options.timeout is not None:
@@ -147,29 +143,34 @@ class InterpretersExecutor(RungExecutor):
             self.check(options)
 
 
-def dumps(value: object) -> bytes:
-    """The bytes for `away`: what `__main__` defines goes by value."""
-    import cloudpickle
-
-    made: bytes = cloudpickle.dumps(value, 5)
-    return made
+def _item(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    given = {name: unshared(value) for name, value in kwargs.items()}
+    return away.dumps((tuple(map(unshared, args)), given))
 
 
-def _on_chunk(feed: Feed, chunk: Chunk, running: StandardFuture[bytes], begun_ns: int) -> None:
+def _on_chunk(
+    feed: Feed,
+    chunk: Chunk,
+    running: StandardFuture[Answer],
+    unsent: dict[int, BaseException],
+    begun_ns: int,
+) -> None:
     if running.cancelled() or running.exception() is not None:
-        return  # the feed has heard of it
-    values, failures = pickle.loads(running.result())
-    chunk.values, chunk.errors = [], {}
-    for position, (data, item) in enumerate(zip(values, chunk.items, strict=True)):
-        value = None
+        return  # the feed hears of it
+    answer, failures = running.result()
+    arrived = iter(enumerate(answer))
+    chunk.values, chunk.errors = [None] * len(chunk.items), dict(unsent)
+    for position, item in enumerate(chunk.items):
+        if position in unsent:
+            continue
+        at, data = next(arrived)
         try:
-            if position in failures:
-                raise failed(failures[position])
-            value = pickle.loads(data)
+            if at in failures:
+                raise failed(failures[at])
+            chunk.values[position] = pickle.loads(data)
         except BaseException as error:
             feed.note(error, chunk.first + position, item)
             chunk.errors[position] = error
-        chunk.values.append(value)
     feed.on_end(chunk, begun_ns, time.monotonic_ns())
     feed.on_idle()
 
@@ -190,7 +191,7 @@ class _Waiting:
     __slots__ = ("_future", "_name", "_running", "_text")
 
     def __init__(
-        self, future: Future[Any], running: StandardFuture[bytes], name: str, text: str
+        self, future: Future[Any], running: StandardFuture[Answer], name: str, text: str
     ) -> None:
         self._future = future
         self._running = running
@@ -201,14 +202,14 @@ class _Waiting:
         if future.cancelled():
             self._running.cancel()
 
-    def on_answer(self, running: StandardFuture[bytes]) -> None:
+    def on_answer(self, running: StandardFuture[Answer]) -> None:
         future = self._future
         if running.cancelled():
             future.cancel()
         if not future.set_running_or_notify_cancel():
             return
         try:
-            values, failures = pickle.loads(running.result())
+            values, failures = running.result()
             if failures:
                 raise failed(failures[0])
             future.set_result(pickle.loads(values[0]))
