@@ -38,22 +38,24 @@ if TYPE_CHECKING:
     class Crew(Protocol):
         """Who runs chunks."""
 
+        aim_ns: int
+        """What the work of a chunk should take."""
+
         def launch(self, feed: Feed, chunk: Chunk) -> Future[Any]:
             """Has the chunk run, which calls `feed.on_end`. The future is cancelled if it is not to
             start any more, and has an exception if it could not run.
             """
 
 
-AIM_NS = 4_000_000
-"""What the work of a chunk should take."""
 MOST_GROWTH = 8
 
 
 class Sizes:
     """How many items the next chunk should hold, by the durations of the last ones."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, aim_ns: int) -> None:
         self._workers = workers
+        self._aim_ns = aim_ns
         self._item_ns = 0.0
         self._largest = 0
 
@@ -67,7 +69,7 @@ class Sizes:
         """How many; at most eight times as many as there were in one so far."""
         if not self._largest:
             return 1
-        size = int(min(AIM_NS / max(self._item_ns, 1.0), MOST_GROWTH * self._largest))
+        size = int(min(self._aim_ns / max(self._item_ns, 1.0), MOST_GROWTH * self._largest))
         if left is not None:
             size = min(size, left // (2 * self._workers) + 1)
         return max(size, 1)
@@ -126,7 +128,7 @@ class Feed:
             buffersize=options.buffersize,
             max_workers=max_workers,
         )
-        self._sizes = Sizes(max_workers)
+        self._sizes = Sizes(max_workers, crew.aim_ns)
         self._meter = options.meter
         self._recorder = options.recorder
         self._is_ordered = options.ordered

@@ -69,6 +69,7 @@ class ThreadsExecutor(RungExecutor):
     """Runs calls in threads."""
 
     name = "threads"
+    aim_ns = 4_000_000
 
     def __init__(self, options: OpenOptions) -> None:
         cores = here.share()
