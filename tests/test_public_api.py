@@ -370,6 +370,31 @@ def test_map_with_buffersize_takes_no_more_than_it_says(
         assert list(results) == list(range(2, 1001))
 
 
+@pytest.mark.ours_only("buffersize everywhere")
+@pytest.mark.parametrize("ordered", [True, False])
+def test_map_with_a_large_buffersize_has_chunks_and_takes_no_more_than_it_says(
+    implementation: Implementation, link: str, ordered: bool
+) -> None:
+    taken = 0
+
+    def items() -> Any:
+        nonlocal taken
+        while taken < 20_000:
+            taken += 1
+            yield taken
+
+    with implementation.pool() as pool:
+        ahead = 0
+        results = []
+        for result in pool.map(tasks.add_one, items(), buffersize=600, ordered=ordered):
+            results.append(result)
+            ahead = max(ahead, taken - len(results) + 1)
+        assert sorted(results) == list(range(2, 20_002))
+        assert ahead <= 600
+        stats: dict[str, int] = vars(type(pool))["stats"](pool)
+        assert stats["submitted"] < 10_000
+
+
 def test_map_keeps_order_and_stops_at_the_shortest(
     implementation: Implementation, link: str
 ) -> None:

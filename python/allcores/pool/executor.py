@@ -212,15 +212,15 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
 
         Iterables that have a length are worked through whether results are taken or not. Of others
         no more items are ahead of the results than results were taken, and `2 * max_workers + 2`;
-        so an endless one can be left after ten. With `chunksize` it is so many chunks, with
-        `buffersize` so many tasks.
+        so an endless one can be left after ten. With `chunksize` that counts chunks.
 
         Args:
             fn: called with one item of each iterable.
             iterables: as for the built-in `map`; the shortest ends it.
             timeout: seconds from now after which `next` raises `TimeoutError`.
             chunksize: items a task; by default chosen by measured durations.
-            buffersize: at most so many tasks whose results were not yet taken.
+            buffersize: at most so many items whose results were not yet taken; with `chunksize`,
+                so many chunks.
             return_exceptions: give what a call raised as its result, instead of raising it.
             ordered: False gives results as they come; those of a task stay together.
 
