@@ -20,17 +20,16 @@ of `concurrent.futures.ProcessPoolExecutor`; what is different by intent:
 
 from __future__ import annotations
 
-import concurrent.futures
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextvars import ContextVar
+from concurrent.futures import Executor
 from multiprocessing.context import BaseContext
 from types import TracebackType
 
 from .._core import Shipment, plain_call
 from ..settings import Settings
-from . import codec, inside, nesting, tags
+from . import codec, inside, kinship, nesting, tags
 from .exits import is_exiting
 from .future import Caller, Future
 from .runtime import Runtime
@@ -38,6 +37,7 @@ from .start import Launcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextvars import ContextVar
     from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
     from .options import Options, View
@@ -53,7 +53,13 @@ class _Measured(int):
 _MEASURED = _Measured(1)
 
 
-class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Original):
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor as StandardExecutor
+else:
+    StandardExecutor = kinship.standard_executor(Executor)
+
+
+class ProcessPoolExecutor(StandardExecutor, nesting.Original):
     """Runs calls in worker processes; a drop-in for `concurrent.futures.ProcessPoolExecutor`.
 
     Args:
@@ -452,3 +458,6 @@ def _check_max_tasks(max_tasks: int | None, context: BaseContext | None) -> None
             "max_tasks_per_child is incompatible with the 'fork' multiprocessing start method; "
             "supply a different mp_context"
         )
+
+
+kinship.keep(ProcessPoolExecutor)
