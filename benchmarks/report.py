@@ -39,6 +39,11 @@ QUESTIONS = (
     "crash",
     "floors",
 )
+LARGER_MACHINE = "larger_machine"
+"""Questions that a machine of more cores was asked as well: their records lie in this folder of
+`results/`, put there by hand, and never count among the figures of the machine above.
+"""
+ASKED_THERE = ("every_core",)
 STANDARD, OURS = "stdlib", "allcores"
 NOTICEABLE = 1.05
 """A rival has to be so many times better before it counts as our loss."""
@@ -207,6 +212,17 @@ def machine(answers: list[Answer]) -> str:
     return "\n".join(f"* {line}" for line in lines)
 
 
+def elsewhere(name: str) -> str:
+    """What the larger machine said, and what it is."""
+    answer = load(name, RESULTS / LARGER_MACHINE)
+    if answer is None:
+        return "Not measured yet."
+    if answer.question.draw is not None:
+        answer.question.draw(answer, RESULTS / LARGER_MACHINE / f"{name}.svg")
+    rows = table(answer).removeprefix(answer.question.how)
+    return f"{machine([answer])}\n{rows}"
+
+
 def write_readme() -> None:
     """Puts what the results say between the markers."""
     text = README.read_text(encoding="utf-8")
@@ -214,6 +230,7 @@ def write_readme() -> None:
     measured = {answer.question.name: table(answer) for answer in answers}
     parts = {name: measured.get(name, "Not measured yet.") for name in QUESTIONS}
     parts |= {"machine": machine(answers), "losses": losses(answers)}
+    parts |= {f"{LARGER_MACHINE} {name}": elsewhere(name) for name in ASKED_THERE}
     for name, part in parts.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
         before, found_begin, rest = text.partition(begin)

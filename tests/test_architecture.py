@@ -261,10 +261,14 @@ POOL_MUST_NOT_IMPORT = {
     "allcores.pool.map",
     "allcores.pool.options",
     "cloudpickle",
+    "concurrent.futures.process",
+    "contextvars",
     "dataclasses",
     "dis",
     "inspect",
+    "multiprocessing.connection",
     "numpy",
+    "tempfile",
     "typing",
 }
 

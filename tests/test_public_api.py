@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import pytest
-from support import tasks
+from support import scripts, tasks
 from support.implementations import START_METHODS, Implementation
 
 Standard = concurrent.futures.ProcessPoolExecutor
@@ -370,6 +370,31 @@ def test_map_with_buffersize_takes_no_more_than_it_says(
         assert list(results) == list(range(2, 1001))
 
 
+@pytest.mark.ours_only("buffersize everywhere")
+@pytest.mark.parametrize("ordered", [True, False])
+def test_map_with_a_large_buffersize_has_chunks_and_takes_no_more_than_it_says(
+    implementation: Implementation, link: str, ordered: bool
+) -> None:
+    taken = 0
+
+    def items() -> Any:
+        nonlocal taken
+        while taken < 20_000:
+            taken += 1
+            yield taken
+
+    with implementation.pool() as pool:
+        ahead = 0
+        results = []
+        for result in pool.map(tasks.add_one, items(), buffersize=600, ordered=ordered):
+            results.append(result)
+            ahead = max(ahead, taken - len(results) + 1)
+        assert sorted(results) == list(range(2, 20_002))
+        assert ahead <= 600
+        stats: dict[str, int] = vars(type(pool))["stats"](pool)
+        assert stats["submitted"] < 10_000
+
+
 def test_map_keeps_order_and_stops_at_the_shortest(
     implementation: Implementation, link: str
 ) -> None:
@@ -379,3 +404,35 @@ def test_map_keeps_order_and_stops_at_the_shortest(
         ]
         assert list(pool.map(tasks.add_one, [], timeout=50)) == []
         assert list(pool.map(tasks.add_one, range(1000), chunksize=7)) == list(range(1, 1001))
+
+
+@pytest.mark.ours_only("more keywords")
+@pytest.mark.parametrize("first", ["concurrent.futures.process", "allcores"])
+def test_executor_is_a_standard_one_in_whatever_order_they_are_imported(
+    implementation: Implementation, link: str, first: str
+) -> None:
+    result = scripts.run_file(
+        f"""
+        import sys
+        import {first}
+        from allcores import ProcessPoolExecutor
+        from support import tasks
+
+        if __name__ == "__main__":
+            hooks = len(sys.meta_path)
+            with ProcessPoolExecutor(1) as pool:
+                assert pool.submit(tasks.add_one, 1).result() == 2
+                assert ("concurrent.futures.process" in sys.modules) == ("{first}" != "allcores")
+                import concurrent.futures
+
+                standard = concurrent.futures.ProcessPoolExecutor
+                assert isinstance(pool, standard)
+                assert issubclass(ProcessPoolExecutor, standard)
+                assert ProcessPoolExecutor.__mro__[1] is standard
+                assert not isinstance(standard(1), ProcessPoolExecutor)
+                assert pool.submit(tasks.add_one, 2).result() == 3
+            assert len(sys.meta_path) == hooks - ("{first}" == "allcores")
+            print("well")
+        """
+    )
+    assert (result.code, result.words) == (0, "well\n")

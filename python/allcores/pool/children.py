@@ -18,7 +18,6 @@ import select
 import sys
 import threading
 from multiprocessing import popen_fork
-from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 _UNIT = 1 if sys.platform == "darwin" else 1024  # of `ru_maxrss`
@@ -51,6 +50,8 @@ class Child(Collected):
         return self.returncode
 
     def _collect(self) -> None:
+        if self._is_running():
+            return  # `wait4` imports a module even to say so
         try:
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         except ChildProcessError:
@@ -60,6 +61,12 @@ class Child(Collected):
             peak = usage.ru_maxrss * _UNIT
             self.peak_memory = peak if peak > self._counts_from else None
             self.returncode = os.waitstatus_to_exitcode(status)
+
+    def _is_running(self) -> bool:
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except (AttributeError, ChildProcessError):  # macOS before Python 3.13; `wait4` will say so
+            return False
 
     def wait(self, timeout: float | None = None) -> int | None:
         if self.returncode is None and timeout:
@@ -79,6 +86,8 @@ class Child(Collected):
             # Nobody else collects it here, so the number is still its own.
             handle = _handle_of(self.pid) if self.returncode is None else None
         if handle is None:
+            from multiprocessing.connection import wait  # the system has no such handles
+
             wait([self.sentinel], seconds)
             return
         try:

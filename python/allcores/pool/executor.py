@@ -20,17 +20,16 @@ of `concurrent.futures.ProcessPoolExecutor`; what is different by intent:
 
 from __future__ import annotations
 
-import concurrent.futures
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextvars import ContextVar
+from concurrent.futures import Executor
 from multiprocessing.context import BaseContext
 from types import TracebackType
 
 from .._core import Shipment, plain_call
 from ..settings import Settings
-from . import codec, inside, nesting, tags
+from . import codec, inside, kinship, nesting, tags
 from .exits import is_exiting
 from .future import Caller, Future
 from .runtime import Runtime
@@ -38,6 +37,7 @@ from .start import Launcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextvars import ContextVar
     from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
     from .feed import Meter
@@ -54,7 +54,13 @@ class _Measured(int):
 _MEASURED = _Measured(1)
 
 
-class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Original):
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor as StandardExecutor
+else:
+    StandardExecutor = kinship.standard_executor(Executor)
+
+
+class ProcessPoolExecutor(StandardExecutor, nesting.Original):
     """Runs calls in worker processes; a drop-in for `concurrent.futures.ProcessPoolExecutor`.
 
     Args:
@@ -213,15 +219,15 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
 
         Iterables that have a length are worked through whether results are taken or not. Of others
         no more items are ahead of the results than results were taken, and `2 * max_workers + 2`;
-        so an endless one can be left after ten. With `chunksize` it is so many chunks, with
-        `buffersize` so many tasks.
+        so an endless one can be left after ten. With `chunksize` that counts chunks.
 
         Args:
             fn: called with one item of each iterable.
             iterables: as for the built-in `map`; the shortest ends it.
             timeout: seconds from now after which `next` raises `TimeoutError`.
             chunksize: items a task; by default chosen by measured durations.
-            buffersize: at most so many tasks whose results were not yet taken.
+            buffersize: at most so many items whose results were not yet taken; with `chunksize`,
+                so many chunks.
             return_exceptions: give what a call raised as its result, instead of raising it.
             ordered: False gives results as they come; those of a task stay together.
 
@@ -455,3 +461,6 @@ def _check_max_tasks(max_tasks: int | None, context: BaseContext | None) -> None
             "max_tasks_per_child is incompatible with the 'fork' multiprocessing start method; "
             "supply a different mp_context"
         )
+
+
+kinship.keep(ProcessPoolExecutor)

@@ -30,7 +30,6 @@ import functools
 import threading
 from collections.abc import Callable
 from concurrent.futures import _base
-from contextvars import copy_context
 
 from .._core import Slot
 from . import tags
@@ -236,6 +235,8 @@ class Future(Slot, _base.Future["T"]):
 
         What a callback raises is logged and else ignored.
         """
+        from contextvars import copy_context  # not needed by most programs
+
         run: Callable[..., object] = copy_context().run
         super().add_done_callback(functools.partial(run, fn))
 

@@ -19,7 +19,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import copy_context
 from weakref import WeakValueDictionary
 
 from . import codec, nesting
@@ -28,6 +27,7 @@ from .shares import unshared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextvars import Context
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -79,13 +79,19 @@ def check() -> None:
         )
 
 
+def _own_context() -> Context:
+    from contextvars import copy_context  # for workers only
+
+    return copy_context()
+
+
 def submit(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[T]:
     """Makes the call; the future has ended."""
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()
     try:
         given = {name: unshared(value) for name, value in kwargs.items()}
-        future.set_result(copy_context().run(function, *map(unshared, args), **given))
+        future.set_result(_own_context().run(function, *map(unshared, args), **given))
     except BaseException as error:
         codec.note_call(error, codec.name_of(function), None, codec.argument_text(args))
         future.set_exception(error)
@@ -127,7 +133,7 @@ class Results(Iterator["T"]):
             self.close()
             raise TimeoutError
         try:
-            return copy_context().run(self._function, *map(unshared, args))
+            return _own_context().run(self._function, *map(unshared, args))
         except BaseException as error:
             text = codec.argument_text(args[0] if self._is_single else args)
             codec.note_call(error, codec.name_of(self._function), index, text)

@@ -2,7 +2,9 @@
 
 A map keeps a *window* of chunks with the pool: `2 * workers + 2`, or `buffersize`.
 
-* `buffersize=n`: at most n chunks are submitted and not yet taken.
+* `buffersize=n`: at most n items are submitted and not yet taken, in chunks of a window's share of
+  n at most; the first window before a result is taken, so that not all of them are small. With a
+  `chunksize`, at most n chunks.
 * All iterables have a length: the window counts the chunks that have not ended, so that workers
   go on while the consumer waits for a long one, or does not consume at all.
 * Otherwise (generators, `itertools.count`) nobody knows how many items are wanted, and each that
@@ -47,25 +49,44 @@ class Lead:
         self.length = length_of(iterables)
         self.is_strict = buffersize is not None
         self.is_eager = self.length is not None and buffersize is None
-        self.window = buffersize or 2 * max_workers + 2
-        self.window_past_a_long_one = self.window
-        if self.length is None and not self.is_strict and chunksize is None:
-            self.window_past_a_long_one = 4 * self.window
         self.few = 2 * max_workers
         """When fewer chunks are under way it is time to submit more, whoever consumes."""
         self.taken = 0
         self.given = 0
-        self._size = 1 if chunksize is None and self.is_strict else chunksize
+        self._size = chunksize
+        self._first_window = 2 * max_workers + 2
+        self._buffer: int | None = None
+        """Items that may be ahead, where that is said in items and enough for more than one a
+        chunk.
+        """
+        self._window = self.window_past_a_long_one = buffersize or self._first_window
+        if chunksize is None and buffersize is not None:
+            if buffersize < 2 * self._first_window:
+                self._size = 1
+            else:
+                self._buffer = buffersize
+        elif chunksize is None and self.length is None:
+            self.window_past_a_long_one = 4 * self._window
+
+    @property
+    def window(self) -> int:
+        """So many chunks may be with the pool."""
+        return self._window if self.given or self._buffer is None else self._first_window
 
     def next_size(self, pool: Sizes, function: int | None) -> int:
         """How many items to take for the next chunk; 0 for none before more results are taken."""
         if self._size is not None:
             return self._size
-        if self.length is not None:
-            return pool.batch_size(function, max(self.length - self.taken, 1))
-        allowed = self.window + self.given
-        room = allowed - (self.taken - self.given)
-        return min(pool.batch_size(function, None), allowed // self.window, room, MOST_LAZY)
+        rest = None if self.length is None else max(self.length - self.taken, 1)
+        ahead = self.taken - self.given
+        if self._buffer is not None:
+            size = min(pool.batch_size(function, rest), self._buffer // self._first_window)
+            return size if size <= self._buffer - ahead else 0
+        if rest is not None:
+            return pool.batch_size(function, rest)
+        allowed = self._window + self.given
+        size = min(pool.batch_size(function, None), allowed // self._window, MOST_LAZY)
+        return min(size, allowed - ahead)
 
 
 def length_of(iterables: tuple[Iterable[Any], ...]) -> int | None:

@@ -95,14 +95,14 @@ class Life:
                 self._record_if_ended(process)
             return self._obituary or Obituary(self.pid, was_told_to_end=self.was_told_to_end)
 
-    def collect(self) -> bool:
-        """Records the end if it is there, without waiting; whether it is recorded."""
+    def collect(self, patience: float = 0.0) -> bool:
+        """Records the end if it comes within `patience` seconds; whether it is recorded."""
         if not self._lock.acquire(blocking=False):
             return False  # somebody is at it
         try:
             process = self.process
             if process is not None:
-                process.join(0)
+                process.join(patience)
                 self._record_if_ended(process)
             return self.process is None
         finally:

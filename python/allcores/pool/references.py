@@ -11,12 +11,10 @@ import reprlib
 import sys
 import types
 from collections.abc import Mapping
-from contextvars import ContextVar
 from types import CodeType, FunctionType
 from weakref import WeakKeyDictionary
 
 from .definitions import MAIN_NAMES
-from .variables import definition_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,9 +104,12 @@ def is_steady(value: object) -> bool:
         return True
     if kind in (tuple, frozenset):
         return all(is_steady(item) for item in value)  # type: ignore[attr-defined]
-    if kind is ContextVar:
-        _, default = definition_of(value)  # type: ignore[arg-type]
-        return is_steady(default)
+    if kind.__name__ == "ContextVar":
+        from contextvars import ContextVar  # few programs have any
+
+        from .variables import definition_of
+
+        return isinstance(value, ContextVar) and is_steady(definition_of(value)[1])
     if kind in (FunctionType, types.BuiltinFunctionType) or isinstance(value, type):
         return is_importable(value)
     return False

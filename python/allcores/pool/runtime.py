@@ -23,7 +23,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor
 from multiprocessing.process import BaseProcess
 
 from .._core import CANCELLED, FAILED, Pool, Shipment, Slot, plain_call
@@ -232,7 +232,7 @@ class Runtime:
         if tag == tags.RESULT:
             try:
                 return False, None, codec.load_result(payload, function=call)
-            except BrokenProcessPool as error:
+            except BrokenExecutor as error:
                 return False, error, None
         if tag == CANCELLED:
             return True, None, None
@@ -274,6 +274,8 @@ class Runtime:
             obituary = None if life is None or kind == "ended" else life.obituary()
             self.appoint_notifier()
             return death.broken(kind, words, obituary, task, alone=self.replaces)
+        from concurrent.futures.process import BrokenProcessPool  # whose import takes 3 ms
+
         return BrokenProcessPool(f"a worker sent an answer of unknown kind `{tag}`")
 
     def broken_error(self) -> BaseException:
@@ -368,11 +370,12 @@ class Runtime:
         return False
 
     def _notify(self) -> None:
-        # Who ended before there was a notifier was told to nobody: all are looked at.
-        self._leaving.update(tuple(self._lives))
-        self._reap_leaving()
-        while self._heed(None):
-            pass
+        if self.pool.broken() is not None:
+            # Who ended before there was a notifier was told to nobody, and all are to end.
+            self._leaving.update(tuple(self._lives))
+            self._reap_leaving(_MOMENT_SECONDS)
+        while self._heed(_LOOK_AGAIN_SECONDS if self._leaving else None) or self._leaving:
+            self._reap_leaving()
         self.reap_all()
         self._is_over()
 
@@ -418,16 +421,15 @@ class Runtime:
                 _log.exception("a worker could not be started")
 
     def _reap(self, number: int) -> None:
-        # Its link has ended; the process may take a moment more, and is looked for again when the
-        # next one goes.
+        # Its link has ended; the process takes a moment more, seldom a long one.
         self.processes.pop(number, None)
         self._leaving.add(number)
-        self._reap_leaving()
+        self._reap_leaving(_MOMENT_SECONDS)
 
-    def _reap_leaving(self) -> None:
+    def _reap_leaving(self, patience: float = 0.0) -> None:
         for each in tuple(self._leaving):
             life = self._lives.get(each)
-            if life is None or life.collect():
+            if life is None or life.collect(patience):
                 self._leaving.discard(each)
         if len(self._lives) > _LIVES_KEPT:
             # In order of their start: the first that has been collected is the longest dead.
@@ -541,6 +543,12 @@ class Runtime:
 _new_slot: Callable[..., Any] = Slot.__new__
 
 _SLICE_SECONDS = 0.05
+
+_MOMENT_SECONDS = 0.05
+"""A process whose link has ended is waited for so long; then other things may be due."""
+
+_LOOK_AGAIN_SECONDS = 0.5
+"""How often those are looked at that took longer."""
 
 # So many workers' ends are remembered, for futures that nobody has asked yet.
 _LIVES_KEPT = 1000
