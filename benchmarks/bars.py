@@ -158,6 +158,9 @@ def bars() -> Iterator[Bar]:
     lists = load("like_pool")
     yield compare("lists to add up, times Pool (C50)", 1.0, lists, "map_s", "mp-pool")
     yield at_most("a task a core, last over lone (C52)", 1.15, load("all_at_once"), "over_lone")
+    cluster = load("cluster")
+    words, ours = "100 tasks of 20 ms on Dask, of Dask's own map (C54)", f"{OURS}:dask"
+    yield part_of(words, 1.05, cluster, "long_s", ours=ours, rival="dask")
     lazy = load("lazy_map")
     yield at_most("a million items by generator, MB in the parent", 20, lazy, "grown_mb")
     memory = load("pending_memory")

@@ -88,6 +88,8 @@ def _stdlib(method: str | None, workers: int) -> Pool:
 
 
 def _allcores(method: str | None, workers: int) -> Pool:
+    if method == "dask":
+        return _allcores_on_dask(workers)
     allcores = import_module("allcores")
     context = _context(method) if method else None
     return _executor("allcores", allcores.ProcessPoolExecutor(workers, mp_context=context))
@@ -95,6 +97,44 @@ def _allcores(method: str | None, workers: int) -> Pool:
 
 def _loky(method: str | None, workers: int) -> Pool:
     return _executor("loky", import_module("loky").ProcessPoolExecutor(workers))
+
+
+def _dask_cluster(workers: int) -> tuple[Any, Callable[[], None]]:
+    distributed = import_module("distributed")
+    cluster = distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, dashboard_address=None
+    )
+    client = distributed.Client(cluster)
+
+    def close() -> None:
+        client.close()
+        cluster.close()
+
+    return client, close
+
+
+def _dask(method: str | None, workers: int) -> Pool:
+    client, close = _dask_cluster(workers)
+    return Pool(
+        name="dask",
+        submit=lambda fn, *args: client.submit(fn, *args, pure=False),
+        result=_result,
+        map=lambda fn, items: client.gather(client.map(fn, items, pure=False)),
+        close=close,
+    )
+
+
+def _allcores_on_dask(workers: int) -> Pool:
+    _, close = _dask_cluster(workers)
+    executor = import_module("allcores").Executor("dask", max_workers=workers)
+
+    def shut() -> None:
+        executor.shutdown()
+        close()
+
+    pool = _executor("allcores:dask", executor)
+    pool.close = shut
+    return pool
 
 
 def _threads(method: str | None, workers: int) -> Pool:
@@ -263,6 +303,7 @@ ENGINES: dict[str, Callable[[str | None, int], Pool]] = {
     "joblib": _joblib,
     "pebble": _pebble,
     "mpire": _mpire,
+    "dask": _dask,
     "allcores": _allcores,
 }
 
@@ -272,6 +313,7 @@ MODULES = {
     "pebble": "pebble",
     "mpire": "mpire",
     "zooparallel": "zooparallel",
+    "dask": "distributed",
     "allcores": "allcores",
 }
 """What has to be importable for an engine; the others come with Python."""

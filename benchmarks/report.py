@@ -37,6 +37,7 @@ QUESTIONS = (
     "payload_memory",
     "shared_argument",
     "crash",
+    "cluster",
     "floors",
 )
 LARGER_MACHINE = "larger_machine"
