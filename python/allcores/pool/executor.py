@@ -30,7 +30,7 @@ from types import TracebackType
 
 from .._core import Shipment, plain_call
 from ..settings import Settings
-from . import codec, inside, nesting, tags
+from . import codec, inside, nesting, parking, tags
 from .exits import is_exiting
 from .future import Caller, Future
 from .runtime import Runtime
@@ -40,7 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
-    from .options import Options, View
+    from .options import Options, Terms, View
 
     P = ParamSpec("P")
     T = TypeVar("T")
@@ -109,6 +109,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         _check_memory(max_worker_memory)
         self._max_workers = max_workers
         self._token = inside.register(self)
+        settings = Settings.from_environment()
         launcher = Launcher(
             mp_context,
             initializer=initializer,
@@ -123,14 +124,38 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             launcher,
             max_workers=max_workers,
             max_tasks=max_tasks_per_child,
-            stream=Settings.from_environment().link == "stream",
+            stream=settings.link == "stream",
             replace_lost=on_worker_death == "replace",
             max_memory=max_worker_memory,
         )
+        if launcher.is_undecided and (
+            (initializer, max_tasks_per_child, max_worker_memory, on_worker_death)
+            == (None, None, None, "break")
+            and not (context_vars or forward_logs)
+            and settings.keep_idle
+        ):
+            self._runtime.trace = parking.Trace()
         # Whatever is slow about the first worker goes on while the caller prepares its work.
         launcher.warm()
+        self._counted: dict[str, int] | None = None
         self._finalizer = weakref.finalize(self, _abandon, self._runtime)
         self._finalizer.atexit = False
+
+    def adopt(self, runtime: Runtime) -> None:
+        """Goes on with this runtime."""
+        self._finalizer.detach()
+        self._runtime = runtime
+        self._finalizer = weakref.finalize(self, _abandon, runtime)
+        self._finalizer.atexit = False
+
+    def fresh_runtime(self) -> Runtime:
+        """Another one for an executor without options."""
+        return Runtime(
+            Launcher(workers=self._max_workers),
+            max_workers=self._max_workers,
+            max_tasks=None,
+            stream=self._runtime.stream,
+        )
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Has `fn(*args, **kwargs)` run in a worker; returns the future of its result.
@@ -166,8 +191,11 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         if options is not None:
             terms = options.terms()
             fn = options.applied_to(fn)
-        if not runtime.is_begun and not self._begin():
-            return inside.submit(fn, args, kwargs)
+        if not runtime.is_begun or runtime.trace is not None:
+            ready = self._get_ready((fn, (args, kwargs), False), terms)
+            if ready is None:
+                return inside.submit(fn, args, kwargs)
+            runtime = ready
         try:
             known = runtime.registered(fn)
             if known is not None:
@@ -259,7 +287,9 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             raise ValueError("buffersize must be None or > 0")
         if options is not None:
             fn = options.applied_to(fn)
-        if not self._runtime.is_begun and not self._begin():
+        terms = None if options is None else options.terms()
+        runtime = self._get_ready((fn, iterables, True), terms)
+        if runtime is None:
             return inside.Results(
                 fn,
                 iterables,
@@ -271,14 +301,14 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         from .map import start_map
 
         return start_map(
-            self._runtime,
+            runtime,
             fn,
             iterables,
             timeout=timeout,
             chunksize=chunksize,
             buffersize=buffersize,
             max_workers=self._max_workers,
-            terms=None if options is None else options.terms(),
+            terms=terms,
             return_exceptions=return_exceptions,
             ordered=ordered,
         )
@@ -297,7 +327,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             TypeError: for an unknown option or one of the wrong type.
             ValueError: for a `timeout` that is not above 0, or `retries` below 0.
         """
-        from .options import Options, View
+        from .options import Options, Terms, View
 
         return View(self, Options().changed(changes))
 
@@ -309,10 +339,12 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         lay in shared memory, where their reader got them without another copy; `bytes_saved` had
         to be sent and were there already, since the same buffer was sent before.
         """
-        runtime = self._runtime
-        found = runtime.pool.counts()
-        found["bytes_copied"] += runtime.bytes_written
-        found["bytes_saved"] = runtime.bytes_saved
+        if self._counted is not None:
+            return dict(self._counted)
+        found = self._runtime.stats()
+        earlier = self._runtime.after
+        if earlier is not None:
+            found = {name: count + found[name] for name, count in earlier.stats().items()}
         return found
 
     def shutdown(
@@ -335,6 +367,11 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         runtime = self._runtime
         if runtime.is_forked_copy:
             return
+        if wait and not abandon and runtime.trace is not None:
+            counted = runtime.stats()
+            if parking.offer(self):
+                self._counted = {**counted, "workers_ready": 0, "workers_starting": 0}
+                return
         runtime.shut_down(cancel=cancel_futures or abandon)
         if abandon:
             runtime.end()
@@ -384,6 +421,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         """The worker processes by process id; libraries ask."""
         if self._runtime.is_forked_copy:
             return {}
+        parking.look_away(self._runtime)
         processes = list(self._runtime.processes.values())
         return {process.pid: process for process in processes if process.pid is not None}
 
@@ -399,14 +437,18 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             "hint: a task of an executor can get it, nobody else can"
         )
 
-    def _begin(self) -> bool:
-        """Gets ready for the first call; False in a worker, where calls are made at once."""
-        if self._runtime.is_forked_copy:
-            inside.check()
-            return False
-        self._check_open()
-        self._runtime.begin()
-        return True
+    def _get_ready(self, call: parking.Call, terms: Terms | None) -> Runtime | None:
+        """The runtime for this call; None in a worker, where it is made at once."""
+        runtime = self._runtime
+        possible = None if terms is not None else call
+        if not runtime.is_begun:
+            if runtime.is_forked_copy:
+                inside.check()
+                return None
+            self._check_open()
+            parking.begin(self, possible)
+            runtime = self._runtime
+        return runtime if runtime.trace is None else parking.admit(self, possible)
 
     def _check_open(self) -> None:
         """Raises what submitting now would raise."""

@@ -22,6 +22,7 @@ import _thread
 import contextlib
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from .future import Raw
     from .options import Terms
+    from .parking import Trace
     from .start import Launcher
 
     class Watcher(Protocol):
@@ -98,7 +100,7 @@ class Runtime:
         self.is_begun = False
         self.recent: CachedFunction | None = None
         """What was asked for last, if calls of it need nothing but their arguments."""
-        self._has_begun = False
+        self.has_begun = False
         self.processes: dict[int, BaseProcess] = {}
         self.feeds: set[Feed] = set()
         self.feeder_threads: set[threading.Thread] = set()
@@ -108,25 +110,32 @@ class Runtime:
         self._starting = threading.Lock()
         self._collects = False
         self._notifier: threading.Thread | None = None
+        self._is_dismissed = False
         self._needs_notifier = True
         self._workers_stay = not (replace_lost or max_tasks is not None or max_memory is not None)
         # Reentrant, because the garbage collector may run in between.
         self._appointing = threading.RLock()
-        self._fd_source: int | None = None
         self._forks = generation()
+        self.trace: Trace | None = None
+        """What is known of its workers, if they may be kept when the executor is shut down."""
+        self.after: Runtime | None = None
+        """The executor's earlier one, which takes no calls any more."""
+        self.counted_before: dict[str, int] = {}
+        source = owned_fds.add_source(self.pool.control_fds)
+        weakref.finalize(self, owned_fds.drop_source, source).atexit = False
 
     def begin(self) -> None:
         """To be called when the executor is first used."""
         with self._starting:
-            if not self._has_begun:
+            if not self.has_begun:
                 self.launcher.settle()
                 if self.launcher.start_method == "fork":
                     self.pool.start_all_at_once()
                     self._needs_notifier = not self._workers_stay or self.launcher.forward_logs
                 self.functions = FunctionCache(self.launcher.encoder)
                 self.launcher.encoder.shared_objects = self.shares
-                exits.running.add(self)
-                self._has_begun = True
+                self.has_begun = True
+            exits.running.add(self)
             # Once the main thread has ended every call asks whether it still may be made.
             self.is_begun = not exits.main_has_ended()
 
@@ -288,13 +297,17 @@ class Runtime:
     def start_workers(self, wanted: int) -> None:
         """Starts so many worker processes; raises what starting one raises."""
         with self._starting:
-            if self._fd_source is None:
-                self._fd_source = owned_fds.add_source(self.pool.control_fds)
-            while wanted:
-                for _ in range(wanted):
-                    if not self._start_worker():
-                        break
-                wanted = self.pool.workers_wanted()
+            if self.after is not None:
+                self.after.pool.rest()  # a fork had better find no thread
+            try:
+                while wanted:
+                    for _ in range(wanted):
+                        if not self._start_worker():
+                            break
+                    wanted = self.pool.workers_wanted()
+            finally:
+                if self.after is not None:
+                    self.after.pool.start_collector()
             if not self._collects:
                 self.pool.start_collector()
                 self._collects = True
@@ -373,8 +386,9 @@ class Runtime:
         self._reap_leaving()
         while self._heed(None):
             pass
-        self.reap_all()
-        self._is_over()
+        if not self._is_dismissed:
+            self.reap_all()
+            self._is_over()
 
     def _heed(self, timeout: float | None) -> bool:
         """Does what the next notice asks for; False when there is none in time, or the last."""
@@ -394,7 +408,7 @@ class Runtime:
             self._reap(number)
         elif kind == "said":
             self._log(words[0])
-        return kind != "finished"
+        return kind not in ("finished", "dismissed")
 
     def _log(self, record: bytes) -> None:
         from . import logs
@@ -439,12 +453,49 @@ class Runtime:
         for life in list(self._lives.values()):
             life.bury()
 
+    # -- between two executors ----------------------------------------------------------
+
+    def is_whole(self) -> bool:
+        """Whether every worker that was started is there."""
+        lives = tuple(self._lives.values())
+        return self.pool.broken() is None and all(
+            life.process is not None and life.process.exitcode is None for life in lives
+        )
+
+    def lay_down(self) -> bool:
+        """Ends the threads that listen to the workers, who have nothing to do; False if there is
+        somebody to be told.
+        """
+        notifier = self._notifier
+        if self._watched or notifier is threading.current_thread():
+            return False
+        if notifier is not None:
+            self._is_dismissed = True
+            self.pool.dismiss()
+            notifier.join()
+            self._notifier, self._is_dismissed = None, False
+        self.pool.rest()
+        self.let_calls_ask()
+        exits.running.discard(self)
+        return True
+
+    def stats(self) -> dict[str, int]:
+        """What has happened in this executor."""
+        found = self.pool.counts()
+        for name, before in self.counted_before.items():
+            found[name] -= before
+        found["bytes_copied"] += self.bytes_written
+        found["bytes_saved"] = self.bytes_saved
+        return found
+
     # -- the end ------------------------------------------------------------------------
 
     def bury_later(self) -> None:
         """Has the processes collected when they have ended. To be called by finalizers, which may
         run anywhere: it starts a thread without the locks of `threading`.
         """
+        if self.after is not None:
+            self.after.bury_later()
         if self._notifier is None and self._collects:
             with contextlib.suppress(RuntimeError):
                 _thread.start_new_thread(self._bury, ())
@@ -463,6 +514,8 @@ class Runtime:
                 with contextlib.suppress(RuntimeError):
                     feed.submit_rest()
         self.pool.shut_down(cancel)
+        if self.after is not None:
+            self.after.shut_down(cancel=cancel)
 
     def end(self) -> None:
         """Ends all workers now with all they have started; what is unfinished fails."""
@@ -470,12 +523,16 @@ class Runtime:
             life.was_told_to_end = True
         self.pool.end()
         self.end_processes(kill=True)
+        if self.after is not None:
+            self.after.end()
 
     def join(self, timeout: float | None = None) -> bool:
         """Waits until all workers and the notifier have ended, at most `timeout` seconds for the
         workers; whether they have.
         """
         try:
+            if self.after is not None and not self.after.join(timeout):
+                return False
             return self._join(timeout)
         except BaseException:
             self.appoint_notifier()
@@ -504,8 +561,6 @@ class Runtime:
         return True
 
     def _is_over(self) -> None:
-        if self._fd_source is not None:
-            owned_fds.drop_source(self._fd_source)
         # Locks and queues among them have names to give back, whoever keeps the executor.
         self.launcher.release()
         self.pool.let_go()
@@ -534,6 +589,8 @@ class Runtime:
 
     def end_processes(self, *, kill: bool) -> None:
         """Signals every worker process that was started and has not ended."""
+        if self.after is not None:
+            self.after.end_processes(kill=kill)
         for life in list(self._lives.values()):
             life.end(kill=kill)
 

@@ -88,6 +88,11 @@ class Launcher:
                 self.context = multiprocessing.get_context("fork")
                 self._adopt_context()
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether nobody has said how workers start, and they may be forked."""
+        return self._undecided
+
     def _adopt_context(self) -> None:
         self.start_method: str = _method_of(self.context)
         self._plain = not _has_stdlib_start(self.context)
@@ -253,6 +258,11 @@ def _is_leaving(task: str) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return True
     return bool(int(words[6]) & _PF_EXITING)
+
+
+def would_fork() -> bool:
+    """Whether the workers of an executor without a context would be forks, made now."""
+    return "fork" in _METHODS and _named_default(()) is None and _is_single_threaded()
 
 
 _PF_EXITING = 4  # of the kernel's flags of a task

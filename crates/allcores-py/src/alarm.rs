@@ -1,0 +1,58 @@
+//! Something that is to be done after a while, unless it is called off.
+//!
+//! It waits on a thread of the system's of which Python knows nothing until the time has come.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::home::AtHome;
+
+/// Calls `ring()` on a thread of its own when `seconds` have passed.
+#[pyclass(frozen, module = "allcores._core")]
+pub(crate) struct Alarm {
+    inner: AtHome<Mutex<Option<Waiting>>>,
+}
+
+struct Waiting {
+    /// Its end calls the thread off.
+    call_off: Sender<()>,
+    /// Gives the callable back, to be dropped where Python is.
+    thread: JoinHandle<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Alarm {
+    #[new]
+    fn new(seconds: f64, ring: Py<PyAny>) -> PyResult<Alarm> {
+        let wait = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+        let (call_off, called_off) = channel::<()>();
+        let thread = Builder::new().name("allcores-alarm".into()).spawn(move || {
+            if called_off.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                // At the very end of the interpreter nobody can be called any more.
+                let _ending = Python::try_attach(|py| {
+                    if let Err(error) = ring.call0(py) {
+                        error.write_unraisable(py, None);
+                    }
+                });
+            }
+            ring
+        });
+        let thread = thread.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(Alarm { inner: AtHome::new(Mutex::new(Some(Waiting { call_off, thread }))) })
+    }
+
+    /// Calls it off, or waits until it is over. Not to be called by `ring` itself.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        let waiting = self.inner.get()?.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Waiting { call_off, thread }) = waiting {
+            drop(call_off);
+            drop(py.detach(|| thread.join()));
+        }
+        Ok(())
+    }
+}
