@@ -47,9 +47,11 @@ FORGET: Final[int]
 
 @final
 class Alarm:
-    """Calls `ring()` on a thread of its own when `seconds` have passed."""
+    """Calls `ring()` on a thread of its own when `seconds` have passed, and again after as many
+    seconds as it says; None is the end.
+    """
 
-    def __new__(cls, seconds: float, ring: Callable[[], object]) -> Alarm: ...
+    def __new__(cls, seconds: float, ring: Callable[[], float | None]) -> Alarm: ...
     def stop(self) -> None:
         """Calls it off, or waits until it is over. Not to be called by `ring` itself."""
 

@@ -11,8 +11,10 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::home::AtHome;
+use crate::slot::timeout;
 
-/// Calls `ring()` on a thread of its own when `seconds` have passed.
+/// Calls `ring()` on a thread of its own when `seconds` have passed, and again after as many seconds
+/// as it says; `None` is the end.
 #[pyclass(frozen, module = "allcores._core")]
 pub(crate) struct Alarm {
     inner: AtHome<Mutex<Option<Waiting>>>,
@@ -25,20 +27,29 @@ struct Waiting {
     thread: JoinHandle<Py<PyAny>>,
 }
 
+/// How long to wait from now on, says `ring`.
+fn rung(py: Python<'_>, ring: &Py<PyAny>) -> Option<Duration> {
+    let again = ring.call0(py).and_then(|seconds| seconds.extract::<Option<f64>>(py));
+    let again = again.unwrap_or_else(|error| {
+        error.write_unraisable(py, None);
+        None
+    });
+    timeout(again)
+}
+
 #[pymethods]
 impl Alarm {
     #[new]
     fn new(seconds: f64, ring: Py<PyAny>) -> PyResult<Alarm> {
-        let wait = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+        let wait = timeout(Some(seconds));
         let (call_off, called_off) = channel::<()>();
         let thread = Builder::new().name("allcores-alarm".into()).spawn(move || {
-            if called_off.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-                // At the very end of the interpreter nobody can be called any more.
-                let _ending = Python::try_attach(|py| {
-                    if let Err(error) = ring.call0(py) {
-                        error.write_unraisable(py, None);
-                    }
-                });
+            let mut next = wait;
+            while let Some(wait) = next.take() {
+                if called_off.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                    // At the very end of the interpreter nobody can be called any more.
+                    next = Python::try_attach(|py| rung(py, &ring)).flatten();
+                }
             }
             ring
         });

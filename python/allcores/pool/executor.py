@@ -135,8 +135,13 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             and settings.keep_idle
         ):
             self._runtime.trace = parking.Trace()
-        # Whatever is slow about the first worker goes on while the caller prepares its work.
-        launcher.warm()
+        # Whatever is slow about the first worker goes on while the caller prepares its work; a
+        # thread of the shelf's would look like one of the user's.
+        if self._runtime.trace is None or parking.is_empty():
+            parking.clear()
+            launcher.warm()
+        self.closed_runtime: Runtime | None = None
+        """What is left of it when its workers are kept for the next one."""
         self._counted: dict[str, int] | None = None
         self._finalizer = weakref.finalize(self, _abandon, self._runtime)
         self._finalizer.atexit = False
@@ -372,6 +377,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             if parking.offer(self):
                 self._counted = {**counted, "workers_ready": 0, "workers_starting": 0}
                 return
+        parking.tidy()
         runtime.shut_down(cancel=cancel_futures or abandon)
         if abandon:
             runtime.end()

@@ -26,14 +26,16 @@ A later call of another kind has to find what this process has now. Then the exe
 runtime (`admit`), and the old one, if idle, is ended first; if busy, it goes on without new calls and
 ends by itself, so that for so long there are more workers than `max_workers`.
 
-There is one place on the shelf. While something lies there the engine has no thread; one of the
-system's waits for the time to pass (`Alarm`).
+There is one place on the shelf. While something lies there the process has two threads of which
+Python knows nothing: the engine's collector, and one that waits for the time to pass (`Alarm`). They
+are gone before anything is forked, and before it is asked whether that is safe.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import process as multiprocessing_process
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 
         _runtime: Runtime
         _max_workers: int
+        closed_runtime: Runtime | None
 
         def adopt(self, runtime: Runtime) -> None:
             """Goes on with this runtime."""
@@ -94,21 +97,13 @@ class Trace:
 
 
 class _Parked:
-    __slots__ = ("runtime", "trace", "workers")
+    __slots__ = ("runtime", "trace", "until", "workers")
 
-    def __init__(self, runtime: Runtime, trace: Trace, workers: int) -> None:
+    def __init__(self, runtime: Runtime, trace: Trace, workers: int, until: float) -> None:
         self.runtime = runtime
         self.trace = trace
         self.workers = workers
-
-    def expire(self) -> None:
-        """The time is up."""
-        global _shelf
-        with _swapping:
-            if _shelf is not self:
-                return
-            _shelf = None
-        _end(self.runtime)
+        self.until = until
 
 
 _lock = threading.RLock()
@@ -118,6 +113,22 @@ _swapping = threading.Lock()
 _shelf: _Parked | None = None
 _alarm: Alarm | None = None
 """The last one; its thread may be at it still when the shelf is empty."""
+_is_set = False
+"""Whether its thread goes on looking. It is not called off when the shelf is emptied for a moment."""
+
+
+def _look() -> float | None:
+    """Ends what has lain there for too long; how long to wait before the next look."""
+    global _is_set, _shelf
+    with _swapping:
+        parked = _shelf
+        left = 0.0 if parked is None else parked.until - time.monotonic()
+        if left > 0:
+            return left
+        _shelf, _is_set = None, False
+    if parked is not None:
+        _end(parked.runtime)
+    return None
 
 
 # -- the first call, and the others ---------------------------------------------------------
@@ -133,12 +144,13 @@ def begin(executor: Holder, call: Call | None) -> None:
         if runtime.has_begun:
             runtime.begin()
             return
-        parked = _take_down()
+        parked = _taken()
         if parked is not None:
             if trace is not None and call is not None and _fits(parked, executor, call):
                 _hand_over(parked, executor)
                 return
             _end(parked.runtime)
+        _call_off()
         if trace is not None:
             runtime.trace = _begin_anew(trace, call)
         runtime.begin()
@@ -201,7 +213,14 @@ def _fits(parked: _Parked, executor: Holder, call: Call) -> bool:
         same = surroundings.now() == trace.at_fork
     except OSError:
         return False
-    return same and would_fork() and not surroundings.is_watched() and runtime.is_whole()
+    # Ours are the collector, and the alarm's as long as it is set.
+    return (
+        same
+        and would_fork(own=2)
+        and _is_set
+        and not surroundings.is_watched()
+        and runtime.is_whole()
+    )
 
 
 def _hand_over(parked: _Parked, executor: Holder) -> None:
@@ -214,7 +233,8 @@ def _hand_over(parked: _Parked, executor: Holder) -> None:
     vars(multiprocessing_process)["_children"].update(runtime.processes.values())
     executor.adopt(runtime)
     own.shut_down(cancel=True)
-    runtime.pool.start_collector()
+    own.trace = None
+    executor.closed_runtime = own
     runtime.begin()
 
 
@@ -236,6 +256,7 @@ def _renew(executor: Holder) -> Runtime:
     if trace is None or not trace.is_reused:
         return old
     counts = old.pool.counts()
+    _call_off()
     fresh = executor.fresh_runtime()
     fresh.after = old
     if not old.feeds:
@@ -260,7 +281,6 @@ def offer(executor: Holder) -> bool:
     """Lays the runtime of an executor that is being shut down on the shelf; False if it has to be
     ended. The executor is left with one that takes no calls.
     """
-    global _alarm, _shelf
     runtime = executor._runtime
     trace = runtime.trace
     if trace is None or trace.at_fork is None or exits.main_has_ended():
@@ -268,23 +288,18 @@ def offer(executor: Holder) -> bool:
     with _lock:
         if not (_is_spotless(runtime, trace, executor._max_workers) and runtime.lay_down()):
             return False
-        clear()
+        other = _taken()
+        if other is not None:
+            _end(other.runtime)
         vars(multiprocessing_process)["_children"].difference_update(runtime.processes.values())
+        closed_runtime = executor.closed_runtime
+        if closed_runtime is None:
+            closed_runtime = executor.fresh_runtime()
+            closed_runtime.shut_down(cancel=True)
+        executor.adopt(closed_runtime)
         seconds = Settings.from_environment().keep_idle
-        parked = _Parked(runtime, trace, executor._max_workers)
-        with _swapping:
-            try:
-                _alarm = Alarm(seconds, parked.expire)
-                _shelf = parked
-                kept = True
-            except RuntimeError:  # no thread can be started any more
-                kept = False
-        if not kept:
+        if not _lay(_Parked(runtime, trace, executor._max_workers, time.monotonic() + seconds)):
             _end(runtime)
-        closing = executor.fresh_runtime()
-        closing.shut_down(cancel=True)
-        closing.trace = None
-        executor.adopt(closing)
     return True
 
 
@@ -329,9 +344,16 @@ def look_away(runtime: Runtime) -> None:
 
 def clear() -> None:
     """Ends what lies on the shelf, and waits for the end of its workers."""
-    parked = _take_down()
+    parked = _taken()
     if parked is not None:
         _end(parked.runtime)
+    _call_off()
+
+
+def tidy() -> None:
+    """An executor has ended whose workers were not kept: neither is the thread of the alarm."""
+    if _shelf is None and _alarm is not None:
+        _call_off()
 
 
 def is_empty() -> bool:
@@ -339,27 +361,49 @@ def is_empty() -> bool:
     return _shelf is None
 
 
-def _take_down() -> _Parked | None:
-    global _alarm, _shelf
+def _taken() -> _Parked | None:
+    global _shelf
     with _swapping:
         parked, _shelf = _shelf, None
-        alarm, _alarm = _alarm, None
-    if alarm is not None:
-        alarm.stop()
     return parked
 
 
+def _lay(parked: _Parked) -> bool:
+    """Whether there is, or could be started, a thread that looks after it."""
+    global _alarm, _is_set, _shelf
+    with _swapping:
+        if _is_set:
+            _shelf = parked
+            return True
+    _call_off()
+    with _swapping:
+        try:
+            _alarm = Alarm(parked.until - time.monotonic(), _look)
+        except RuntimeError:
+            return False
+        _shelf, _is_set = parked, True
+    return True
+
+
+def _call_off() -> None:
+    """Ends the thread of the alarm."""
+    global _alarm, _is_set
+    with _swapping:
+        alarm, _alarm, _is_set = _alarm, None, False
+    if alarm is not None:
+        alarm.stop()
+
+
 def _end(runtime: Runtime) -> None:
-    runtime.pool.start_collector()
     runtime.shut_down(cancel=False)
     runtime.join()
 
 
 def _forget() -> None:
     """In a forked child: what lies there is the parent's."""
-    global _alarm, _lock, _shelf, _swapping
+    global _alarm, _is_set, _lock, _shelf, _swapping
     _lock, _swapping = threading.RLock(), threading.Lock()
-    _alarm = _shelf = None
+    _alarm, _shelf, _is_set = None, None, False
 
 
 owned_fds.before_foreign_fork(clear)

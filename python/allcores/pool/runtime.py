@@ -463,7 +463,7 @@ class Runtime:
         )
 
     def lay_down(self) -> bool:
-        """Ends the threads that listen to the workers, who have nothing to do; False if there is
+        """Ends the notifier thread and whatever else is done for an executor; False if there is
         somebody to be told.
         """
         notifier = self._notifier
@@ -474,7 +474,6 @@ class Runtime:
             self.pool.dismiss()
             notifier.join()
             self._notifier, self._is_dismissed = None, False
-        self.pool.rest()
         self.let_calls_ask()
         exits.running.discard(self)
         return True
