@@ -53,7 +53,7 @@ class Alarm:
 
     def __new__(cls, seconds: float, ring: Callable[[], float | None]) -> Alarm: ...
     def stop(self) -> None:
-        """Calls it off, or waits until it is over. Not to be called by `ring` itself."""
+        """Calls it off, or waits until it is over."""
 
 @final
 class Known:

@@ -26,7 +26,7 @@ class Settings:
     too; those that the user has set are left alone.)"""
 
     keep_idle: float = 1.0
-    """`ALLCORES_KEEP_IDLE`: seconds for which the idle workers of an executor that was shut down are
+    """`ALLCORES_KEEP_IDLE`: seconds for which idle workers of an executor that was shut down are
     kept for the next one, where that can't be seen. 0: they are ended at once."""
 
     note_limit: int = 120

@@ -35,6 +35,7 @@ from .exits import is_exiting
 from .future import Caller, Future
 from .runtime import Runtime
 from .start import Launcher
+from .trace import Trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             and not (context_vars or forward_logs)
             and settings.keep_idle
         ):
-            self._runtime.trace = parking.Trace()
+            self._runtime.trace = Trace()
         # Whatever is slow about the first worker goes on while the caller prepares its work; a
         # thread of the shelf's would look like one of the user's.
         if self._runtime.trace is None or parking.is_empty():
@@ -332,7 +333,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             TypeError: for an unknown option or one of the wrong type.
             ValueError: for a `timeout` that is not above 0, or `retries` below 0.
         """
-        from .options import Options, Terms, View
+        from .options import Options, View
 
         return View(self, Options().changed(changes))
 

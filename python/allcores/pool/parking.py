@@ -12,9 +12,9 @@ seen, and the next executor of the same kind takes it with its first call:
 
 It can't be seen if all of this holds:
 
-1. The executor has no options but `max_workers`, its workers are forks, and the next one would fork,
-   too, and have as many.
-2. All calls were of *closed* functions (`closed`) with plain arguments: they can neither have left
+1. The executor has no options but `max_workers`, its workers are forks, and the next one would
+   fork, too, and have as many.
+2. All calls were of *closed* functions (`closed`) with plain arguments: they can't have left
    anything in a worker nor find anything there. None is pending, none was cancelled, no worker was
    lost. The first call of the next executor is of a function that was known when the workers were
    forked, and all that it refers to is the same now.
@@ -23,12 +23,12 @@ It can't be seen if all of this holds:
    the processes (`_processes`, `multiprocessing.active_children`) and kept one.
 
 A later call of another kind has to find what this process has now. Then the executor gets a fresh
-runtime (`admit`), and the old one, if idle, is ended first; if busy, it goes on without new calls and
-ends by itself, so that for so long there are more workers than `max_workers`.
+runtime (`admit`), and the old one, if idle, is ended first; if busy, it goes on without new calls
+and ends by itself, so that for so long there are more workers than `max_workers`.
 
 There is one place on the shelf. While something lies there the process has two threads of which
-Python knows nothing: the engine's collector, and one that waits for the time to pass (`Alarm`). They
-are gone before anything is forked, and before it is asked whether that is safe.
+Python knows nothing: the engine's collector, and one that waits for the time to pass (`Alarm`).
+They are gone before anything is forked, and before it is asked whether that is safe.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from ..settings import Settings
 from . import closed, exits, surroundings
 from .forks import owned_fds
 from .start import would_fork
+from .trace import Trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,30 +73,6 @@ MOST_TRAFFIC = 4 << 20
 """Bytes that an executor may have moved; more would leave much memory with its workers."""
 
 
-class Trace:
-    """What is known of the workers of a runtime that may be kept; a runtime without one is not."""
-
-    __slots__ = ("at_fork", "is_reused", "known", "seen")
-
-    def __init__(self) -> None:
-        self.known: dict[int, closed.Closure] = {}
-        """The functions that the workers have as this process has them."""
-        self.seen: dict[int, closed.Closure] = {}
-        """Those that were called by the executor that has the runtime now."""
-        self.at_fork: Any = None
-        """The surroundings that the workers have."""
-        self.is_reused = False
-        """They were there before the executor that has them."""
-
-    def is_of_these(self, function: Callable[..., Any]) -> bool:
-        """Whether its workers may run the function, wherever they come from."""
-        known = self.known.get(id(function))
-        if known is None or known.function is not function:
-            return False
-        self.seen[id(function)] = known
-        return True
-
-
 class _Parked:
     __slots__ = ("runtime", "trace", "until", "workers")
 
@@ -108,23 +85,28 @@ class _Parked:
 
 _lock = threading.RLock()
 """One executor begins, ends, or changes its runtime at a time."""
-_swapping = threading.Lock()
-"""For moments: who holds it needs nothing else."""
+_swapping = threading.RLock()
+"""For moments: who holds it needs nothing else. The garbage collector may run in between, and with
+it anything: what is read and written together is so without a call."""
 _shelf: _Parked | None = None
 _alarm: Alarm | None = None
 """The last one; its thread may be at it still when the shelf is empty."""
 _is_set = False
-"""Whether its thread goes on looking. It is not called off when the shelf is emptied for a moment."""
+"""Whether its thread goes on looking, as it does when the shelf is empty for a moment."""
+
+_looker = -1
+"""The thread of the last look: what is collected there must not wait for it."""
 
 
 def _look() -> float | None:
     """Ends what has lain there for too long; how long to wait before the next look."""
-    global _is_set, _shelf
+    global _is_set, _looker, _shelf
+    _looker = threading.get_ident()
+    now = time.monotonic()
     with _swapping:
         parked = _shelf
-        left = 0.0 if parked is None else parked.until - time.monotonic()
-        if left > 0:
-            return left
+        if parked is not None and parked.until > now:
+            return parked.until - now
         _shelf, _is_set = None, False
     if parked is not None:
         _end(parked.runtime)
@@ -135,8 +117,8 @@ def _look() -> float | None:
 
 
 def begin(executor: Holder, call: Call | None) -> None:
-    """Gets an executor's runtime ready for its first call: what lies on the shelf is taken or ended.
-    `call` is None if it can't be of the right kind.
+    """Gets an executor's runtime ready for its first call: what lies on the shelf is taken, or
+    ended. `call` is None if it can't be of the right kind.
     """
     with _lock:
         runtime = executor._runtime
@@ -285,6 +267,8 @@ def offer(executor: Holder) -> bool:
     trace = runtime.trace
     if trace is None or trace.at_fork is None or exits.main_has_ended():
         return False
+    if threading.get_ident() == _looker:
+        return False
     with _lock:
         if not (_is_spotless(runtime, trace, executor._max_workers) and runtime.lay_down()):
             return False
@@ -314,12 +298,12 @@ def _is_spotless(runtime: Runtime, trace: Trace, workers: int) -> bool:
         or counts["bytes_copied"] > MOST_TRAFFIC
         or runtime.launcher.start_method != "fork"
         or runtime.feeds
-        or runtime.feeder_threads
         or surroundings.is_watched()
     ):
         return False
     if not all(each.is_closed() for each in trace.seen.values()):
         return False
+    runtime.join_feeders()
     # Somebody may have got hold of a process by `multiprocessing.active_children()`.
     held = (sys.getrefcount(process) for process in runtime.processes.values())
     return runtime.is_whole() and max(held, default=_HOLDERS + 1) <= _HOLDERS
@@ -378,11 +362,14 @@ def _lay(parked: _Parked) -> bool:
     _call_off()
     with _swapping:
         try:
-            _alarm = Alarm(parked.until - time.monotonic(), _look)
+            alarm = Alarm(parked.until - time.monotonic(), _look)
         except RuntimeError:
             return False
-        _shelf, _is_set = parked, True
-    return True
+        if _alarm is None:
+            _alarm, _shelf, _is_set = alarm, parked, True
+            return True
+    alarm.stop()
+    return False
 
 
 def _call_off() -> None:
@@ -402,7 +389,7 @@ def _end(runtime: Runtime) -> None:
 def _forget() -> None:
     """In a forked child: what lies there is the parent's."""
     global _alarm, _is_set, _lock, _shelf, _swapping
-    _lock, _swapping = threading.RLock(), threading.Lock()
+    _lock, _swapping = threading.RLock(), threading.RLock()
     _alarm, _shelf, _is_set = None, None, False
 
 

@@ -37,33 +37,13 @@ from .shares import Shares
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any
 
     from .future import Raw
     from .options import Terms
-    from .parking import Trace
+    from .roles import Feed, Watcher
     from .start import Launcher
-
-    class Watcher(Protocol):
-        """Who waits for a batch without waiting."""
-
-        def settle(self) -> None:
-            """It is over."""
-
-        def fail(self, error: BaseException) -> None:
-            """It is over, and `settle` has raised."""
-
-        def on_child(self) -> None:
-            """This is a forked child, where it will never be."""
-
-    class Feed(Protocol):
-        """A map that has not taken all its items yet."""
-
-        def submit_rest(self) -> None:
-            """Takes and submits them now."""
-
-        def give_up(self) -> int:
-            """Takes none any more; how many items that leaves undone."""
+    from .trace import Trace
 
 
 _log = logging.getLogger("allcores")
@@ -545,10 +525,7 @@ class Runtime:
                     pass
         if not self.pool.join(timeout):
             return False
-        for feeder in list(self.feeder_threads):
-            # A Ctrl-C may have come while it was being started; it ends by itself then.
-            with contextlib.suppress(RuntimeError):
-                feeder.join()
+        self.join_feeders()
         notifier = self._notifier
         if notifier is None:
             while self._heed(0):
@@ -559,7 +536,15 @@ class Runtime:
             notifier.join()
         return True
 
+    def join_feeders(self) -> None:
+        """Waits for the threads that submitted maps: they end when nothing is left to submit."""
+        for feeder in list(self.feeder_threads):
+            # A Ctrl-C may have come while it was being started; it ends by itself then.
+            with contextlib.suppress(RuntimeError):
+                feeder.join()
+
     def _is_over(self) -> None:
+        self._collects = False  # so that its finalizer starts no thread to wait for this
         # Locks and queues among them have names to give back, whoever keeps the executor.
         self.launcher.release()
         self.pool.let_go()
