@@ -204,7 +204,7 @@ def _is_closed_code(code: CodeType) -> bool:
     operations, arguments = code.co_code[::2], code.co_code[1::2]
     if not _operations.issuperset(operations):
         return False
-    if _format_value in operations and any(
+    if _format_value >= 0 and any(
         each == _format_value and argument & _HAS_SPEC
         for each, argument in zip(operations, arguments, strict=True)
     ):

@@ -29,10 +29,18 @@ def now() -> tuple[Any, ...]:
             os.getpriority(os.PRIO_PROCESS, 0),
             sys.getrecursionlimit(),
             sys.get_int_max_str_digits(),
-            dict(copyreg.dispatch_table),
-            dict(reducers),
+            _of_built_ins(copyreg.dispatch_table),
+            _of_built_ins(reducers),
             tuple(map(_identity, _STANDARD)),
         )
+
+
+def _of_built_ins(reducers: dict[type, Any]) -> dict[type, Any]:
+    """Those for values that a closed function can return."""
+    return {kind: how for kind, how in reducers.items() if kind.__module__ in _REACHABLE}
+
+
+_REACHABLE = ("builtins", "operator")
 
 
 def is_watched() -> bool:
