@@ -123,6 +123,9 @@ NOT_KEPT = {
         "  fs = [pool.submit(f, 200_000) for _ in range(99)]\n"
         "  assert fs[-1].cancel()\n  wait(fs)"
     ),
+    "a buffer size": "with Pool(2) as pool: [*pool.map(add1, [1, 2], chunksize=1)]\n"
+    "with Pool(2) as pool: pool._map(add1, ([1],), timeout=None, chunksize=1, buffersize=1, "
+    "return_exceptions=False, ordered=True, options=None).close()",
     "not waiting": "pool = Pool(2)\npool.submit(add1, 1).result()\npool.shutdown(wait=False)",
     "processes were looked at": "with Pool(2) as p: p.submit(add1, 1).result(), p._processes",
     "a process is held": (
@@ -201,6 +204,37 @@ def test_call_of_another_kind_need_not_wait_for_calls_that_run() -> None:
         print(kept(), multiprocessing.active_children(), threading.active_count())
         """
     assert said(source, "-W", "error").split("\n") == ["11 True", "True", "False [] 1"]
+
+
+def test_call_of_another_kind_after_a_map_finds_what_there_is_now() -> None:
+    source = """
+        level = [1]
+        def read(x): return level[0] + x
+        block()
+        with Pool(2) as pool:
+            results = pool.map(add1, range(20_000))
+            level[0] = 10
+            print(pool.submit(read, 1).result(), len(forks), len([*results]))
+        print(kept(), multiprocessing.active_children(), threading.active_count())
+        """
+    assert said(source, "-W", "error").split("\n") == ["11 4 20000", "False [] 1"]
+
+
+def test_function_that_may_not_be_judged_closed_never_meets_kept_workers() -> None:
+    source = """
+        def count(x):
+            global calls
+            calls = x
+            return 1
+        block(count)
+        block()
+        with Pool(2) as pool:
+            pool.submit(add1, 1).result()
+            print(len(forks), kept())
+            pool.submit(count, 1).result()
+        print(len(forks), kept())
+        """
+    assert said(source).split("\n") == ["4 False", "6 False"]
 
 
 def test_function_that_was_changed_is_the_new_one() -> None:

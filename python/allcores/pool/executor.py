@@ -294,7 +294,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         if options is not None:
             fn = options.applied_to(fn)
         terms = None if options is None else options.terms()
-        runtime = self._get_ready((fn, iterables, True), terms)
+        possible = None if buffersize is not None else (fn, iterables, True)
+        runtime = self._get_ready(possible, terms)
         if runtime is None:
             return inside.Results(
                 fn,
@@ -444,7 +445,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             "hint: a task of an executor can get it, nobody else can"
         )
 
-    def _get_ready(self, call: parking.Call, terms: Terms | None) -> Runtime | None:
+    def _get_ready(self, call: parking.Call | None, terms: Terms | None) -> Runtime | None:
         """The runtime for this call; None in a worker, where it is made at once."""
         runtime = self._runtime
         possible = None if terms is not None else call

@@ -23,8 +23,9 @@ It can't be seen if all of this holds:
    the processes (`_processes`, `multiprocessing.active_children`) and kept one.
 
 A later call of another kind has to find what this process has now. Then the executor gets a fresh
-runtime (`admit`), and the old one, if idle, is ended first; if busy, it goes on without new calls
-and ends by itself, so that for so long there are more workers than `max_workers`.
+runtime (`admit`), and the old one takes no more calls. If it is idle it is ended first; if not, it
+ends by itself, so that for so long there are more workers than `max_workers`. Only if it has
+threads of Python (of a map, of callbacks) its end is waited for: beside them nothing can be forked.
 
 There is one place on the shelf. While something lies there the process has two threads of which
 Python knows nothing: the engine's collector, and one that waits for the time to pass (`Alarm`).
@@ -148,7 +149,7 @@ def admit(executor: Holder, call: Call | None) -> Runtime:
         return runtime
     if call is not None:
         function, values, is_map = call
-        if trace.is_of_these(function):
+        if trace.is_of_these(function, judged=trace.is_reused):
             if is_map and (not trace.is_reused or _are_plain_items(values)):
                 return runtime  # the items of others are looked at as they come
             if not is_map and is_plain(values, False):
@@ -176,7 +177,7 @@ def _begin_anew(trace: Trace, call: Call | None) -> Trace | None:
     except OSError:
         return None
     trace.known = closed.all_right()
-    return trace if trace.is_of_these(function) else None
+    return trace if trace.is_of_these(function, judged=False) else None
 
 
 def _fits(parked: _Parked, executor: Holder, call: Call) -> bool:
@@ -187,7 +188,7 @@ def _fits(parked: _Parked, executor: Holder, call: Call) -> bool:
     trace.seen.clear()
     known = {key: each for key, each in trace.known.items() if each.is_right()}
     trace.known = known
-    if not trace.is_of_these(function) or not known[id(function)].is_closed():
+    if not trace.is_of_these(function, judged=True):
         return False
     if not (_are_plain_items(values) if is_map else is_plain(values, False)):
         return False
@@ -237,19 +238,19 @@ def _renew(executor: Holder) -> Runtime:
     trace, old.trace = old.trace, None
     if trace is None or not trace.is_reused:
         return old
-    counts = old.pool.counts()
     _call_off()
     fresh = executor.fresh_runtime()
     fresh.after = old
-    if not old.feeds:
-        old.shut_down(cancel=False)
-    if old.feeds or counts["queued"] or counts["sent"]:
+    old.shut_down(cancel=False)
+    counts = old.pool.counts()
+    if (counts["queued"] or counts["sent"]) and not old.has_threads:
         old.pool.rest()
         try:
             fresh.begin()
         finally:
             old.pool.start_collector()
     else:
+        # Its threads would keep the new workers from being forked: what it runs will end.
         old.join()
         fresh.begin()
     executor.adopt(fresh)

@@ -442,6 +442,11 @@ class Runtime:
             life.process is not None and life.process.exitcode is None for life in lives
         )
 
+    @property
+    def has_threads(self) -> bool:
+        """Whether threads of Python are at work for it."""
+        return self._notifier is not None or bool(self.feeder_threads)
+
     def lay_down(self) -> bool:
         """Ends the notifier thread and whatever else is done for an executor; False if there is
         somebody to be told.

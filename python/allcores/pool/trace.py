@@ -26,10 +26,12 @@ class Trace:
         self.is_reused = False
         """They were there before the executor that has them."""
 
-    def is_of_these(self, function: Callable[..., Any]) -> bool:
-        """Whether its workers may run the function, wherever they come from."""
+    def is_of_these(self, function: Callable[..., Any], *, judged: bool) -> bool:
+        """Whether the workers have this function as this process has it; if it has to be `judged`,
+        and it is closed for certain.
+        """
         known = self.known.get(id(function))
-        if known is None or known.function is not function:
+        if known is None or known.function is not function or (judged and not known.is_closed()):
             return False
         self.seen[id(function)] = known
         return True
