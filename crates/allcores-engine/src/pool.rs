@@ -367,12 +367,14 @@ impl Pool {
         }
     }
 
-    /// The parent's ends of all control sockets and what wakes the collector, which no forked child may
-    /// keep open.
+    /// The parent's ends of all control sockets, which no forked child may keep open.
     pub fn control_fds(&self) -> Vec<RawFd> {
-        let mut fds = self.shared.lock().control_fds();
-        fds.extend(self.shared.hub.collector().fds());
-        fds
+        self.shared.lock().control_fds()
+    }
+
+    /// What wakes the collector, which no forked child needs.
+    pub fn waker_fds(&self) -> [RawFd; 2] {
+        self.shared.hub.collector().fds()
     }
 
     /// Why the pool is broken, if it is.

@@ -208,7 +208,10 @@ impl Pool {
 
     /// The control sockets and the collector's, which no forked child may keep open.
     fn control_fds(&self) -> PyResult<Vec<i32>> {
-        Ok(self.inner.get()?.control_fds())
+        let pool = self.inner.get()?;
+        let mut fds = pool.control_fds();
+        fds.extend(pool.waker_fds());
+        Ok(fds)
     }
 
     /// Why the pool is broken: `(kind, worker, words)`, or `None`.
