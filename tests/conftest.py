@@ -22,6 +22,8 @@ from support.implementations import DIFFERENCES, Implementation
 from support.meetings import Meeting
 from support.watchdog import Watchdog
 
+from allcores.pool import parking
+
 # A shell that starts the tests in the background has Ctrl-C ignored, and so would their programs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -106,6 +108,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def nothing_left_over() -> Iterator[None]:
     before = leaks.Holdings.now()
     yield
+    parking.clear()
     left = leaks.left_over_since(before)
     assert not left, "left over by the test:\n" + "\n".join(left)
 

@@ -15,6 +15,7 @@ __all__ = [
     "FORGET",
     "FUNCTION",
     "PARTS",
+    "Alarm",
     "Buffer",
     "Delivery",
     "Known",
@@ -25,6 +26,7 @@ __all__ = [
     "Tally",
     "Unroll",
     "Walk",
+    "is_plain",
     "mark_forked",
     "names_main",
     "note_fork",
@@ -44,6 +46,16 @@ FORGET: Final[int]
 """The tag of a message that takes a function away."""
 
 @final
+class Alarm:
+    """Calls `ring()` on a thread of its own when `seconds` have passed, and again after as many
+    seconds as it says; None is the end.
+    """
+
+    def __new__(cls, seconds: float, ring: Callable[[], float | None]) -> Alarm: ...
+    def stop(self) -> None:
+        """Calls it off, or waits until it is over."""
+
+@final
 class Known:
     """Objects that were registered, known by their identity; whoever enters one sees to it that it
     is discarded before it has gone.
@@ -61,6 +73,11 @@ def plain_call(
 ) -> bytes | Shipment | None:
     """The pickle of `(args, kwargs)`, if all of it is plain and small: None, bools, ints of 64
     bits, floats, short strings and bytes, tuples of these; or known. None if it is not.
+    """
+
+def is_plain(value: object, lasting: bool) -> bool:
+    """Whether the value is made of exactly None, bools, ints, floats, strings, bytes, and tuples of
+    these; and, unless it has to be `lasting`, of lists and dictionaries.
     """
 
 def names_main(data: bytes) -> bool:
@@ -188,6 +205,12 @@ class Pool:
 
     def start_collector(self) -> None:
         """Starts the thread that listens to the workers."""
+
+    def rest(self) -> None:
+        """Ends that thread, while there is nothing to do."""
+
+    def dismiss(self) -> None:
+        """The notices that are left end with one that says so."""
 
     def let_go(self) -> None:
         """It has finished: lets go of memory that was kept for batches to come."""

@@ -25,6 +25,10 @@ class Settings:
     the variables of numerical libraries, such as `OMP_NUM_THREADS`, that were set to the share
     too; those that the user has set are left alone.)"""
 
+    keep_idle: float = 1.0
+    """`ALLCORES_KEEP_IDLE`: seconds for which idle workers of an executor that was shut down are
+    kept for the next one, where that can't be seen. 0: they are ended at once."""
+
     note_limit: int = 120
     """Characters of an argument's text in the note on a task's exception."""
 
@@ -37,10 +41,12 @@ class Settings:
         start_method: str | None = None,
         link: str = link,
         cores: int | None = None,
+        keep_idle: float = keep_idle,
     ) -> None:
         self.start_method = start_method
         self.link = link
         self.cores = cores
+        self.keep_idle = keep_idle
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -56,4 +62,25 @@ class Settings:
         cores = os.environ.get("ALLCORES_CORES") or None
         if cores is not None and not (cores.isdecimal() and int(cores)):
             raise ValueError(f"`ALLCORES_CORES` is `{cores}`\nhint: a number from 1 on")
-        return cls(start_method=method, link=link, cores=int(cores) if cores else None)
+        return cls(
+            start_method=method,
+            link=link,
+            cores=int(cores) if cores else None,
+            keep_idle=_seconds("ALLCORES_KEEP_IDLE", cls.keep_idle),
+        )
+
+
+def _seconds(name: str, default: float) -> float:
+    text = os.environ.get(name) or None
+    if text is None:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _MOST_SECONDS:
+        raise ValueError(f"`{name}` is `{text}`\nhint: a number of seconds from 0 on")
+    return seconds
+
+
+_MOST_SECONDS = 3600.0

@@ -45,6 +45,26 @@ def test_c51_fifty_blocks_in_a_row_start_alike_and_leave_nothing(
     assert result == scripts.Result(0, "methods 1\n")
 
 
+@NO_WARNING
+def test_c51_name_that_is_bound_to_the_next_pool_changes_no_start(
+    implementation: Implementation,
+) -> None:
+    result = run(
+        """
+        import os
+
+        forks = []
+        os.register_at_fork(after_in_parent=lambda: forks.append(1))
+        for _ in range(8):
+            with Pool(1) as pool:
+                pool.submit(os.getpid).result()
+        print("forks", len(forks))
+        """,
+        implementation,
+    )
+    assert result == scripts.Result(0, "forks 8\n")
+
+
 @CLEAN
 def test_c51_first_call_of_a_scripts_own_function_needs_no_cloudpickle(
     implementation: Implementation,

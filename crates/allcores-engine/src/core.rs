@@ -113,6 +113,8 @@ pub(crate) struct Core {
     pub(crate) broken: Option<Failure>,
     pub(crate) start_failure: Option<Vec<u8>>,
     pub(crate) finished: bool,
+    /// The collector is to leave, until there is another.
+    pub(crate) rests: bool,
 }
 
 impl Core {
@@ -137,6 +139,7 @@ impl Core {
             broken: None,
             start_failure: None,
             finished: false,
+            rests: false,
         }
     }
 

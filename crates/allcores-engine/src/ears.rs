@@ -46,7 +46,7 @@ pub(crate) struct Ears {
 }
 
 impl Ears {
-    /// Takes over the links that were opened meanwhile; true when the pool is finished.
+    /// Takes over the links that were opened meanwhile; true when the pool is finished, or rests.
     pub(crate) fn take_newcomers(&mut self, shared: &Shared) -> bool {
         let mut core = shared.lock();
         let new = core.newcomers.drain(..).map(|(worker, receiver)| Listener {
@@ -56,7 +56,7 @@ impl Ears {
             wants_write: false,
         });
         self.listeners.extend(new);
-        core.finished && self.listeners.is_empty()
+        core.rests || (core.finished && self.listeners.is_empty())
     }
 
     /// One round: everything that has arrived is drained and digested; false if nothing had.

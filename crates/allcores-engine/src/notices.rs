@@ -24,6 +24,8 @@ pub enum Notice {
     WorkerGone(WorkerId),
     /// A worker has said this beside its answers.
     Said(WorkerId, Vec<u8>),
+    /// Nobody needs to listen any more; the pool goes on.
+    Dismissed,
     /// The pool is finished; nothing follows.
     Finished,
 }
@@ -59,6 +61,10 @@ impl Notices {
         match notice {
             Notice::Finished => inner.finished = true,
             Notice::Completed(_) => inner.queue.push_back(notice),
+            Notice::Dismissed => {
+                inner.listening = false;
+                inner.queue.push_back(notice);
+            }
             _ if inner.listening => inner.queue.push_back(notice),
             _ => return,
         }

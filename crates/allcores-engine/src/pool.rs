@@ -305,6 +305,21 @@ impl Pool {
         Ok(())
     }
 
+    /// Ends the collector thread; what workers say lies where it is until it is started again. For
+    /// a pool that has nothing to do.
+    pub fn rest(&self) {
+        let Some(collector) = self.collector().take() else { return };
+        self.shared.lock().rests = true;
+        self.shared.hub.collector().wake();
+        let _panicked = collector.join();
+        self.shared.lock().rests = false;
+    }
+
+    /// Tells whoever takes notices that it is not needed any more, after what it was told before.
+    pub fn dismiss(&self) {
+        self.shared.notices.push(Notice::Dismissed);
+    }
+
     /// Accepts no more batches; those it has are run, or cancelled if `cancel_pending`.
     pub fn shut_down(&self, cancel_pending: bool) {
         let mut fx = Effects::default();
@@ -355,6 +370,11 @@ impl Pool {
     /// The parent's ends of all control sockets, which no forked child may keep open.
     pub fn control_fds(&self) -> Vec<RawFd> {
         self.shared.lock().control_fds()
+    }
+
+    /// What wakes the collector, which no forked child needs.
+    pub fn waker_fds(&self) -> [RawFd; 2] {
+        self.shared.hub.collector().fds()
     }
 
     /// Why the pool is broken, if it is.

@@ -1,6 +1,6 @@
 //! Wakes the collector from any thread: a socket pair with at most one byte under way.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use allcores_shm::primitive::{AtomicBool, Ordering};
@@ -53,6 +53,11 @@ impl Waker {
     /// Whether somebody has woken since the last `hush`.
     pub fn is_pending(&self) -> bool {
         self.inner.pending.load(Ordering::SeqCst)
+    }
+
+    /// Both of its ends.
+    pub(crate) fn fds(&self) -> [RawFd; 2] {
+        [self.inner.ring.as_raw_fd(), self.inner.heard.as_raw_fd()]
     }
 
     /// Becomes readable when somebody wakes.

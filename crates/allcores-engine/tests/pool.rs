@@ -58,5 +58,7 @@ over! {
         a_function_is_forgotten_when_its_last_batch_is_over,
         a_large_answer_outlives_its_worker,
         a_waiter_that_listens_itself_leaves_nothing_lying,
+        what_is_said_while_a_pool_rests_is_heard_when_it_listens_again,
+        a_front_end_that_is_dismissed_is_told_so_and_the_pool_goes_on,
     }
 }

@@ -7,6 +7,7 @@
 
 use pyo3::prelude::*;
 
+mod alarm;
 mod errors;
 mod home;
 mod known;
@@ -25,6 +26,8 @@ mod view;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use super::alarm::Alarm;
+    #[pymodule_export]
     use super::home::mark_forked;
     #[pymodule_export]
     use super::home::note_fork;
@@ -33,7 +36,7 @@ mod _core {
     #[pymodule_export]
     use super::parcels::{Delivery, Shipment};
     #[pymodule_export]
-    use super::plain::{names_main, plain_call};
+    use super::plain::{is_plain, names_main, plain_call};
     #[pymodule_export]
     use super::pool::Pool;
     #[pymodule_export]

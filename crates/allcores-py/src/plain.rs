@@ -461,6 +461,40 @@ pub(crate) fn plain_call<'py>(
     Ok(Some(Bound::new(py, Shipment::plain(bytes, names.used))?.into_any()))
 }
 
+/// Whether a value is made of exactly `None`, bools, ints, floats, strings, bytes, and tuples of these;
+/// unless it has to be `lasting`, of lists and dictionaries, too. No code of anybody's runs when
+/// it is pickled, read or used.
+#[pyfunction]
+pub(crate) fn is_plain(value: &Bound<'_, PyAny>, lasting: bool) -> bool {
+    is_plain_down_to(value, lasting, DEEPEST)
+}
+
+fn is_plain_down_to(value: &Bound<'_, PyAny>, lasting: bool, depth: usize) -> bool {
+    if value.is_exact_instance_of::<PyInt>()
+        || value.is_exact_instance_of::<PyFloat>()
+        || value.is_exact_instance_of::<PyString>()
+        || value.is_none()
+        || value.is_exact_instance_of::<PyBool>()
+        || value.is_exact_instance_of::<PyBytes>()
+    {
+        return true;
+    }
+    let Some(depth) = depth.checked_sub(1) else { return false };
+    if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+        return tuple.iter_borrowed().all(|item| is_plain_down_to(&item, lasting, depth));
+    }
+    if lasting {
+        return false;
+    }
+    if let Ok(list) = value.cast_exact::<PyList>() {
+        return list.iter().all(|item| is_plain_down_to(&item, false, depth));
+    }
+    let Ok(dict) = value.cast_exact::<PyDict>() else { return false };
+    dict.iter().all(|(key, value)| {
+        is_plain_down_to(&key, false, depth) && is_plain_down_to(&value, false, depth)
+    })
+}
+
 /// Whether these bytes hold the name of the main module; a pickle that does mentions it, perhaps.
 #[pyfunction]
 pub(crate) fn names_main(data: &[u8]) -> bool {

@@ -153,6 +153,19 @@ impl Pool {
         self.inner.get()?.start_collector().map_err(|error| engine_error(&error))
     }
 
+    /// Ends that thread, while there is nothing to do.
+    fn rest(&self, py: Python<'_>) -> PyResult<()> {
+        let pool = self.inner.get()?;
+        py.detach(|| pool.rest());
+        Ok(())
+    }
+
+    /// The notices that are left end with one that says so.
+    fn dismiss(&self) -> PyResult<()> {
+        self.inner.get()?.dismiss();
+        Ok(())
+    }
+
     /// It has finished: lets go of memory that was kept for batches to come.
     fn let_go(&self) -> PyResult<()> {
         self.inner.get()?;
@@ -193,9 +206,12 @@ impl Pool {
         Ok(self.inner.get()?.peak_memory(WorkerId(worker)))
     }
 
-    /// The control sockets, which no forked child may keep open.
+    /// The control sockets and the collector's, which no forked child may keep open.
     fn control_fds(&self) -> PyResult<Vec<i32>> {
-        Ok(self.inner.get()?.control_fds())
+        let pool = self.inner.get()?;
+        let mut fds = pool.control_fds();
+        fds.extend(pool.waker_fds());
+        Ok(fds)
     }
 
     /// Why the pool is broken: `(kind, worker, words)`, or `None`.
@@ -235,6 +251,7 @@ impl Pool {
             Notice::Completed(batch) => ("completed", batch.0),
             Notice::WorkersWanted => ("workers wanted", 0),
             Notice::WorkerGone(worker) => ("worker gone", u64::from(worker.0)),
+            Notice::Dismissed => ("dismissed", 0),
             Notice::Finished => ("finished", 0),
         };
         (kind, number).into_pyobject(py).map(Some)

@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
+    from . import parking
     from .feed import Meter
-    from .options import Options, View
+    from .options import Options, Terms, View
+    from .trace import Trace
 
     P = ParamSpec("P")
     T = TypeVar("T")
@@ -116,6 +118,7 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
         _check_memory(max_worker_memory)
         self._max_workers = max_workers
         self._token = inside.register(self)
+        settings = Settings.from_environment()
         launcher = Launcher(
             mp_context,
             initializer=initializer,
@@ -130,14 +133,45 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
             launcher,
             max_workers=max_workers,
             max_tasks=max_tasks_per_child,
-            stream=Settings.from_environment().link == "stream",
+            stream=settings.link == "stream",
             replace_lost=on_worker_death == "replace",
             max_memory=max_worker_memory,
         )
-        # Whatever is slow about the first worker goes on while the caller prepares its work.
-        launcher.warm()
+        if launcher.is_undecided and (
+            (initializer, max_tasks_per_child, max_worker_memory, on_worker_death)
+            == (None, None, None, "break")
+            and not (context_vars or forward_logs)
+            and settings.keep_idle
+        ):
+            self._runtime.trace = _new_trace()
+        # Whatever is slow about the first worker goes on while the caller prepares its work; a
+        # thread of the shelf's would look like one of the user's.
+        shelf = _shelf()
+        if self._runtime.trace is None or shelf is None or shelf.is_empty():
+            if shelf is not None:
+                shelf.clear()
+            launcher.warm()
+        self.closed_runtime: Runtime | None = None
+        """What is left of it when its workers are kept for the next one."""
+        self._counted: dict[str, int] | None = None
         self._finalizer = weakref.finalize(self, _abandon, self._runtime)
         self._finalizer.atexit = False
+
+    def adopt(self, runtime: Runtime) -> None:
+        """Goes on with this runtime."""
+        self._finalizer.detach()
+        self._runtime = runtime
+        self._finalizer = weakref.finalize(self, _abandon, runtime)
+        self._finalizer.atexit = False
+
+    def fresh_runtime(self) -> Runtime:
+        """Another one for an executor without options."""
+        return Runtime(
+            Launcher(workers=self._max_workers),
+            max_workers=self._max_workers,
+            max_tasks=None,
+            stream=self._runtime.stream,
+        )
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Has `fn(*args, **kwargs)` run in a worker; returns the future of its result.
@@ -173,8 +207,11 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
         if options is not None:
             terms = options.terms()
             fn = options.applied_to(fn)
-        if not runtime.is_begun and not self._begin():
-            return inside.submit(fn, args, kwargs)
+        if not runtime.is_begun or runtime.trace is not None:
+            ready = self._get_ready((fn, (args, kwargs), False), terms)
+            if ready is None:
+                return inside.submit(fn, args, kwargs)
+            runtime = ready
         try:
             known = runtime.registered(fn)
             if known is not None:
@@ -267,7 +304,10 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
             raise ValueError("buffersize must be None or > 0")
         if options is not None:
             fn = options.applied_to(fn)
-        if not self._runtime.is_begun and not self._begin():
+        terms = None if options is None else options.terms()
+        possible = None if buffersize is not None else (fn, iterables, True)
+        runtime = self._get_ready(possible, terms)
+        if runtime is None:
             return inside.Results(
                 fn,
                 iterables,
@@ -279,14 +319,14 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
         from .map import start_map
 
         return start_map(
-            self._runtime,
+            runtime,
             fn,
             iterables,
             timeout=timeout,
             chunksize=chunksize,
             buffersize=buffersize,
             max_workers=self._max_workers,
-            terms=None if options is None else options.terms(),
+            terms=terms,
             return_exceptions=return_exceptions,
             ordered=ordered,
             meter=meter,
@@ -318,10 +358,12 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
         lay in shared memory, where their reader got them without another copy; `bytes_saved` had
         to be sent and were there already, since the same buffer was sent before.
         """
-        runtime = self._runtime
-        found = runtime.pool.counts()
-        found["bytes_copied"] += runtime.bytes_written
-        found["bytes_saved"] = runtime.bytes_saved
+        if self._counted is not None:
+            return dict(self._counted)
+        found = self._runtime.stats()
+        earlier = self._runtime.after
+        if earlier is not None:
+            found = {name: count + found[name] for name, count in earlier.stats().items()}
         return found
 
     def shutdown(
@@ -344,6 +386,16 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
         runtime = self._runtime
         if runtime.is_forked_copy:
             return
+        if wait and not abandon and runtime.trace is not None:
+            from . import parking
+
+            counted = runtime.stats()
+            if parking.offer(self):
+                self._counted = {**counted, "workers_ready": 0, "workers_starting": 0}
+                return
+        shelf = _shelf()
+        if shelf is not None:
+            shelf.tidy()
         runtime.shut_down(cancel=cancel_futures or abandon)
         if abandon:
             runtime.end()
@@ -393,6 +445,9 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
         """The worker processes by process id; libraries ask."""
         if self._runtime.is_forked_copy:
             return {}
+        shelf = _shelf()
+        if shelf is not None:
+            shelf.look_away(self._runtime)
         processes = list(self._runtime.processes.values())
         return {process.pid: process for process in processes if process.pid is not None}
 
@@ -408,14 +463,26 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
             "hint: a task of an executor can get it, nobody else can"
         )
 
-    def _begin(self) -> bool:
-        """Gets ready for the first call; False in a worker, where calls are made at once."""
-        if self._runtime.is_forked_copy:
-            inside.check()
-            return False
-        self._check_open()
-        self._runtime.begin()
-        return True
+    def _get_ready(self, call: parking.Call | None, terms: Terms | None) -> Runtime | None:
+        """The runtime for this call; None in a worker, where it is made at once."""
+        runtime = self._runtime
+        possible = None if terms is not None else call
+        if not runtime.is_begun:
+            if runtime.is_forked_copy:
+                inside.check()
+                return None
+            self._check_open()
+            shelf = _shelf()
+            if shelf is None:
+                runtime.begin()
+            else:
+                shelf.begin(self, possible)
+                runtime = self._runtime
+        if runtime.trace is None:
+            return runtime
+        from . import parking
+
+        return parking.admit(self, possible)
 
     def _check_open(self) -> None:
         """Raises what submitting now would raise."""
@@ -462,5 +529,29 @@ def _check_max_tasks(max_tasks: int | None, context: BaseContext | None) -> None
             "supply a different mp_context"
         )
 
+
+def _new_trace() -> Trace | None:
+    """For an executor whose workers may be kept when it is shut down: not the first one of this
+    process, which may well be the only one.
+    """
+    global _is_first
+    if _is_first:
+        _is_first = False
+        return None
+    from . import parking  # noqa: F401  # which the others find from now on
+    from .trace import Trace
+
+    return Trace()
+
+
+_is_first = True
+
+
+def _shelf() -> Any:
+    """`parking`, if this process has needed it yet."""
+    return sys.modules.get(_PARKING)
+
+
+_PARKING = f"{__package__}.parking"
 
 kinship.keep(ProcessPoolExecutor)

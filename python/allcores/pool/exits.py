@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
+from collections.abc import Callable
 from multiprocessing import process as multiprocessing_process
 from multiprocessing import util as _registers_its_exit_before_ours  # noqa: F401
 
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 running: set[Running] = set()
 """Those that the exit has to wait for."""
 _main_has_ended = False
+_last_calls: list[Callable[[], None]] = []
+
+
+def before_end(call: Callable[[], None]) -> None:
+    """Has it called as soon as the main thread has ended."""
+    _last_calls.append(call)
 
 
 def main_has_ended() -> bool:
@@ -53,6 +60,8 @@ def _at_end_of_main() -> None:
     _main_has_ended = True
     for pool in list(running):
         pool.let_calls_ask()
+    for call in _last_calls:
+        call()
 
 
 def _at_exit() -> None:

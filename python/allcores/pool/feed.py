@@ -35,7 +35,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from .._core import CANCELLED, FAILED, PARTS, Tally, scalars_in
+from .._core import CANCELLED, FAILED, PARTS, Tally, is_plain, scalars_in
 from . import codec, tags
 from .arrivals import Arrivals
 from .lead import Lead
@@ -252,6 +252,8 @@ class Feed:
     def _submit(self, first: int, items: list[Any]) -> list[Chunk]:
         if self._failure is not None:
             return [Chunk(first, items, None, self._failure)]
+        if self.runtime.trace is not None and not is_plain(items, False):
+            self.runtime.trace = None
         tag = tags.STARMAP if self._star else tags.MAP
         try:
             payload = self.runtime.launcher.encoder.pack((first, items))

@@ -32,6 +32,7 @@ class OwnedFds:
         self._kept: frozenset[int] = frozenset()
         self._doomed: frozenset[int] = frozenset()
         self._resets: list[Callable[[], None]] = []
+        self._preparations: list[Callable[[], None]] = []
 
     def add(self, fd: int) -> None:
         with self._lock:
@@ -61,6 +62,18 @@ class OwnedFds:
         with self._lock:
             self._sources.pop(key, None)
 
+    def all(self) -> frozenset[int]:
+        """What a fork made now would close in the child."""
+        with self._lock:
+            found = set(self._fds)
+            for source in tuple(self._sources.values()):
+                found.update(source())
+        return frozenset(found)
+
+    def before_foreign_fork(self, prepare: Callable[[], None]) -> None:
+        """Has `prepare` called before each fork that starts no worker, in the thread that forks."""
+        self._preparations.append(prepare)
+
     def on_child(self, reset: Callable[[], None]) -> None:
         """Has `reset` called in each forked child, after the descriptors are closed."""
         self._resets.append(reset)
@@ -84,6 +97,10 @@ class OwnedFds:
                 self._kept = before
 
     def _before_fork(self) -> None:
+        # Who starts a worker holds the lock, and others may be waiting for it.
+        if not self._lock._is_owned():  # type: ignore[attr-defined]
+            for prepare in self._preparations:
+                prepare()
         self._lock.acquire()
         note_fork()
         doomed = set(self._fds)

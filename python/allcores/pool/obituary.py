@@ -150,9 +150,59 @@ class Life:
             self._fds = []
 
 
+class Lives(dict[int, Life]):
+    """The workers that were started, by number, and which of them are about to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leaving: set[int] = set()
+        """Their links have ended; their processes take a moment more, seldom a long one."""
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds after which to look for those that took longer; None if there are none."""
+        return LOOK_AGAIN_SECONDS if self.leaving else None
+
+    def leave(self, number: int) -> None:
+        """The link of one has ended."""
+        self.leaving.add(number)
+        self.collect_leaving(MOMENT_SECONDS)
+
+    def all_leave(self) -> None:
+        """All are to end, if they have not yet."""
+        self.leaving.update(tuple(self))
+        self.collect_leaving(MOMENT_SECONDS)
+
+    def collect_leaving(self, patience: float = 0.0) -> None:
+        """Records the end of those whose process has ended."""
+        for each in tuple(self.leaving):
+            life = self.get(each)
+            if life is None or life.collect(patience):
+                self.leaving.discard(each)
+        if len(self) > MOST_KEPT:
+            # In order of their start: the first that has been collected is the longest dead.
+            ended = (each for each, life in tuple(self.items()) if life.process is None)
+            self.pop(next(ended, -1), None)
+
+    def bury_all(self) -> None:
+        """Waits for the end of every process that was started."""
+        for life in list(self.values()):
+            life.bury()
+
+
+MOMENT_SECONDS = 0.05
+"""A process whose link has ended is waited for so long; then other things may be due."""
+
+LOOK_AGAIN_SECONDS = 0.5
+"""How often those are looked at that took longer."""
+
+MOST_KEPT = 1000
+"""So many workers' ends are remembered, for futures that nobody has asked yet."""
+
+
 def _of_popen(process: BaseProcess, name: str) -> Any:
     """What the classes of `children` know; None for processes started in other ways."""
     return getattr(vars(process).get("_popen"), name, None)
 
 
-__all__ = ["Life", "Obituary"]
+__all__ = ["Life", "Lives", "Obituary"]

@@ -22,6 +22,7 @@ import _thread
 import contextlib
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from multiprocessing.process import BaseProcess
@@ -31,37 +32,18 @@ from . import blackbox, codec, exits, leash, tags, worker
 from .forks import generation, owned_fds
 from .functions import CachedFunction, FunctionCache
 from .future import Caller, Future
-from .obituary import Life
+from .obituary import Life, Lives
 from .shares import Shares
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any
 
     from .future import Raw
     from .options import Terms
+    from .roles import Feed, Watcher
     from .start import Launcher
-
-    class Watcher(Protocol):
-        """Who waits for a batch without waiting."""
-
-        def settle(self) -> None:
-            """It is over."""
-
-        def fail(self, error: BaseException) -> None:
-            """It is over, and `settle` has raised."""
-
-        def on_child(self) -> None:
-            """This is a forked child, where it will never be."""
-
-    class Feed(Protocol):
-        """A map that has not taken all its items yet."""
-
-        def submit_rest(self) -> None:
-            """Takes and submits them now."""
-
-        def give_up(self) -> int:
-            """Takes none any more; how many items that leaves undone."""
+    from .trace import Trace
 
 
 _log = logging.getLogger("allcores")
@@ -98,35 +80,41 @@ class Runtime:
         self.is_begun = False
         self.recent: CachedFunction | None = None
         """What was asked for last, if calls of it need nothing but their arguments."""
-        self._has_begun = False
+        self.has_begun = False
         self.processes: dict[int, BaseProcess] = {}
         self.feeds: set[Feed] = set()
         self.feeder_threads: set[threading.Thread] = set()
-        self._lives: dict[int, Life] = {}
-        self._leaving: set[int] = set()
+        self._lives = Lives()
         self._watched: dict[int, Watcher] = {}
         self._starting = threading.Lock()
         self._collects = False
         self._notifier: threading.Thread | None = None
+        self._is_dismissed = False
         self._needs_notifier = True
         self._workers_stay = not (replace_lost or max_tasks is not None or max_memory is not None)
         # Reentrant, because the garbage collector may run in between.
         self._appointing = threading.RLock()
-        self._fd_source: int | None = None
         self._forks = generation()
+        self.trace: Trace | None = None
+        """What is known of its workers, if they may be kept when the executor is shut down."""
+        self.after: Runtime | None = None
+        """The executor's earlier one, which takes no calls any more."""
+        self.counted_before: dict[str, int] = {}
+        source = owned_fds.add_source(self.pool.control_fds)
+        weakref.finalize(self, owned_fds.drop_source, source).atexit = False
 
     def begin(self) -> None:
         """To be called when the executor is first used."""
         with self._starting:
-            if not self._has_begun:
+            if not self.has_begun:
                 self.launcher.settle()
                 if self.launcher.start_method == "fork":
                     self.pool.start_all_at_once()
                     self._needs_notifier = not self._workers_stay or self.launcher.forward_logs
                 self.functions = FunctionCache(self.launcher.encoder)
                 self.launcher.encoder.shared_objects = self.shares
-                exits.running.add(self)
-                self._has_begun = True
+                self.has_begun = True
+            exits.running.add(self)
             # Once the main thread has ended every call asks whether it still may be made.
             self.is_begun = not exits.main_has_ended()
 
@@ -290,13 +278,17 @@ class Runtime:
     def start_workers(self, wanted: int) -> None:
         """Starts so many worker processes; raises what starting one raises."""
         with self._starting:
-            if self._fd_source is None:
-                self._fd_source = owned_fds.add_source(self.pool.control_fds)
-            while wanted:
-                for _ in range(wanted):
-                    if not self._start_worker():
-                        break
-                wanted = self.pool.workers_wanted()
+            if self.after is not None:
+                self.after.pool.rest()  # a fork had better find no thread
+            try:
+                while wanted:
+                    for _ in range(wanted):
+                        if not self._start_worker():
+                            break
+                    wanted = self.pool.workers_wanted()
+            finally:
+                if self.after is not None:
+                    self.after.pool.start_collector()
             if not self._collects:
                 self.pool.start_collector()
                 self._collects = True
@@ -372,12 +364,13 @@ class Runtime:
     def _notify(self) -> None:
         if self.pool.broken() is not None:
             # Who ended before there was a notifier was told to nobody, and all are to end.
-            self._leaving.update(tuple(self._lives))
-            self._reap_leaving(_MOMENT_SECONDS)
-        while self._heed(_LOOK_AGAIN_SECONDS if self._leaving else None) or self._leaving:
-            self._reap_leaving()
-        self.reap_all()
-        self._is_over()
+            self._lives.all_leave()
+        lives = self._lives
+        while self._heed(lives.patience) or (lives.leaving and not self._is_dismissed):
+            lives.collect_leaving()
+        if not self._is_dismissed:
+            lives.bury_all()
+            self._is_over()
 
     def _heed(self, timeout: float | None) -> bool:
         """Does what the next notice asks for; False when there is none in time, or the last."""
@@ -397,7 +390,7 @@ class Runtime:
             self._reap(number)
         elif kind == "said":
             self._log(words[0])
-        return kind != "finished"
+        return kind not in ("finished", "dismissed")
 
     def _log(self, record: bytes) -> None:
         from . import logs
@@ -421,25 +414,47 @@ class Runtime:
                 _log.exception("a worker could not be started")
 
     def _reap(self, number: int) -> None:
-        # Its link has ended; the process takes a moment more, seldom a long one.
         self.processes.pop(number, None)
-        self._leaving.add(number)
-        self._reap_leaving(_MOMENT_SECONDS)
+        self._lives.leave(number)
 
-    def _reap_leaving(self, patience: float = 0.0) -> None:
-        for each in tuple(self._leaving):
-            life = self._lives.get(each)
-            if life is None or life.collect(patience):
-                self._leaving.discard(each)
-        if len(self._lives) > _LIVES_KEPT:
-            # In order of their start: the first that has been collected is the longest dead.
-            ended = (each for each, life in tuple(self._lives.items()) if life.process is None)
-            self._lives.pop(next(ended, -1), None)
+    # -- between two executors ----------------------------------------------------------
 
-    def reap_all(self) -> None:
-        """Waits for the end of every process that was started."""
-        for life in list(self._lives.values()):
-            life.bury()
+    def is_whole(self) -> bool:
+        """Whether every worker that was started is there."""
+        lives = tuple(self._lives.values())
+        return self.pool.broken() is None and all(
+            life.process is not None and life.process.exitcode is None for life in lives
+        )
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether threads of Python are at work for it."""
+        return self._notifier is not None or bool(self.feeder_threads)
+
+    def lay_down(self) -> bool:
+        """Ends the notifier thread and whatever else is done for an executor; False if there is
+        somebody to be told.
+        """
+        notifier = self._notifier
+        if self._watched or notifier is threading.current_thread():
+            return False
+        if notifier is not None:
+            self._is_dismissed = True
+            self.pool.dismiss()
+            notifier.join()
+            self._notifier, self._is_dismissed = None, False
+        self.let_calls_ask()
+        exits.running.discard(self)
+        return True
+
+    def stats(self) -> dict[str, int]:
+        """What has happened in this executor."""
+        found = self.pool.counts()
+        for name, before in self.counted_before.items():
+            found[name] -= before
+        found["bytes_copied"] += self.bytes_written
+        found["bytes_saved"] = self.bytes_saved
+        return found
 
     # -- the end ------------------------------------------------------------------------
 
@@ -447,13 +462,15 @@ class Runtime:
         """Has the processes collected when they have ended. To be called by finalizers, which may
         run anywhere: it starts a thread without the locks of `threading`.
         """
+        if self.after is not None:
+            self.after.bury_later()
         if self._notifier is None and self._collects:
             with contextlib.suppress(RuntimeError):
                 _thread.start_new_thread(self._bury, ())
 
     def _bury(self) -> None:
         self.pool.join()
-        self.reap_all()
+        self._lives.bury_all()
         self._is_over()
 
     def shut_down(self, *, cancel: bool) -> None:
@@ -465,6 +482,8 @@ class Runtime:
                 with contextlib.suppress(RuntimeError):
                     feed.submit_rest()
         self.pool.shut_down(cancel)
+        if self.after is not None:
+            self.after.shut_down(cancel=cancel)
 
     def end(self) -> None:
         """Ends all workers now with all they have started; what is unfinished fails."""
@@ -472,12 +491,16 @@ class Runtime:
             life.was_told_to_end = True
         self.pool.end()
         self.end_processes(kill=True)
+        if self.after is not None:
+            self.after.end()
 
     def join(self, timeout: float | None = None) -> bool:
         """Waits until all workers and the notifier have ended, at most `timeout` seconds for the
         workers; whether they have.
         """
         try:
+            if self.after is not None and not self.after.join(timeout):
+                return False
             return self._join(timeout)
         except BaseException:
             self.appoint_notifier()
@@ -491,23 +514,26 @@ class Runtime:
                     pass
         if not self.pool.join(timeout):
             return False
-        for feeder in list(self.feeder_threads):
-            # A Ctrl-C may have come while it was being started; it ends by itself then.
-            with contextlib.suppress(RuntimeError):
-                feeder.join()
+        self.join_feeders()
         notifier = self._notifier
         if notifier is None:
             while self._heed(0):
                 pass
-            self.reap_all()
+            self._lives.bury_all()
             self._is_over()
         elif notifier is not threading.current_thread():
             notifier.join()
         return True
 
+    def join_feeders(self) -> None:
+        """Waits for the threads that submitted maps: they end when nothing is left to submit."""
+        for feeder in list(self.feeder_threads):
+            # A Ctrl-C may have come while it was being started; it ends by itself then.
+            with contextlib.suppress(RuntimeError):
+                feeder.join()
+
     def _is_over(self) -> None:
-        if self._fd_source is not None:
-            owned_fds.drop_source(self._fd_source)
+        self._collects = False  # so that its finalizer starts no thread to wait for this
         # Locks and queues among them have names to give back, whoever keeps the executor.
         self.launcher.release()
         self.pool.let_go()
@@ -536,6 +562,8 @@ class Runtime:
 
     def end_processes(self, *, kill: bool) -> None:
         """Signals every worker process that was started and has not ended."""
+        if self.after is not None:
+            self.after.end_processes(kill=kill)
         for life in list(self._lives.values()):
             life.end(kill=kill)
 
@@ -543,12 +571,3 @@ class Runtime:
 _new_slot: Callable[..., Any] = Slot.__new__
 
 _SLICE_SECONDS = 0.05
-
-_MOMENT_SECONDS = 0.05
-"""A process whose link has ended is waited for so long; then other things may be due."""
-
-_LOOK_AGAIN_SECONDS = 0.5
-"""How often those are looked at that took longer."""
-
-# So many workers' ends are remembered, for futures that nobody has asked yet.
-_LIVES_KEPT = 1000

@@ -88,6 +88,11 @@ class Launcher:
                 self.context = multiprocessing.get_context("fork")
                 self._adopt_context()
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether nobody has said how workers start, and they may be forked."""
+        return self._undecided
+
     def _adopt_context(self) -> None:
         self.start_method: str = _method_of(self.context)
         self._plain = not _has_stdlib_start(self.context)
@@ -231,11 +236,14 @@ class Launcher:
 _METHODS = multiprocessing.get_all_start_methods()
 
 
-def _is_single_threaded() -> bool:
-    """Whether a fork of this process is safe: no thread but this one, Python's or others'."""
+def _is_single_threaded(*, own: int = 0) -> bool:
+    """Whether a fork of this process is safe: no thread but this one, Python's or others'. So many
+    are our `own`, and won't be there by then.
+    """
+    most = 1 + own
     try:
-        while len(tasks := os.listdir("/proc/self/task")) > 1:
-            if sum(not _is_leaving(task) for task in tasks) > 1:
+        while len(tasks := os.listdir("/proc/self/task")) > most:
+            if sum(not _is_leaving(task) for task in tasks) > most:
                 return False
             # Who waits for the end of a thread hears of it a moment before the system has it.
             os.sched_yield()
@@ -253,6 +261,13 @@ def _is_leaving(task: str) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return True
     return bool(int(words[6]) & _PF_EXITING)
+
+
+def would_fork(*, own: int) -> bool:
+    """Whether the workers of an executor without a context would be forks, made now, if so many
+    threads, our `own`, were not there.
+    """
+    return "fork" in _METHODS and _named_default(()) is None and _is_single_threaded(own=own)
 
 
 _PF_EXITING = 4  # of the kernel's flags of a task

@@ -104,7 +104,7 @@ impl Shared {
                     // However it ended: the pool has judged that.
                     let _ending = gone.map(Running::join);
                 }
-                Notice::Completed(_) | Notice::Said(..) | Notice::Finished => {}
+                Notice::Completed(_) | Notice::Said(..) | Notice::Dismissed | Notice::Finished => {}
             }
             // The test may have heard enough.
             let last = notice == Notice::Finished;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allcores_engine::slot::{Outcome, Stage};
-use allcores_engine::{Slot, SubmitError};
+use allcores_engine::{Notice, Slot, SubmitError};
 
 use crate::common::bytes;
 use crate::common::worker::Job;
@@ -217,5 +217,30 @@ pub(crate) fn a_waiter_that_listens_itself_leaves_nothing_lying(way: Way) {
         }
     });
     assert_eq!(answer(&front.submit(Job::Echo, b"last")), b"last");
+    front.close();
+}
+
+pub(crate) fn what_is_said_while_a_pool_rests_is_heard_when_it_listens_again(way: Way) {
+    let front = Plan::new(way).open();
+    let (held, _, mut gate) = front.hold(b"h");
+    front.pool().rest();
+    gate.open();
+    front.pool().start_collector().unwrap();
+    answer(&held);
+    for _ in 0..20 {
+        front.pool().rest();
+        front.pool().start_collector().unwrap();
+        answer(&front.submit(Job::Echo, b""));
+    }
+    front.close();
+}
+
+pub(crate) fn a_front_end_that_is_dismissed_is_told_so_and_the_pool_goes_on(way: Way) {
+    let front = Plan::new(way).open();
+    answer(&front.submit(Job::Echo, b""));
+    front.pool().dismiss();
+    front.heard(|notice| *notice == Notice::Dismissed);
+    answer(&front.submit(Job::Echo, b""));
+    front.pool().listen();
     front.close();
 }
