@@ -95,6 +95,6 @@ def map(
     try:
         results = rung.map(fn, *iterables, options=options)
     except BaseException:
-        rung.shutdown(wait=False, cancel_futures=True)
+        rung.shutdown(cancel_futures=True)
         raise
     return attended(results, options.meter, rung)

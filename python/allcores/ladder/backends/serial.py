@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError
+from concurrent.futures import BrokenExecutor, CancelledError, _base
 from contextvars import copy_context
 from itertools import islice, starmap
 from weakref import WeakSet
@@ -99,9 +99,11 @@ class SerialExecutor(RungExecutor):
             self.check(options)
         initializer, self._initializer = self._initializer, None
         if initializer is not None:
-            self._is_broken = True
-            initializer(*self._initargs)
-            self._is_broken = False
+            try:
+                initializer(*self._initargs)
+            except Exception:
+                _base.LOGGER.critical("Exception in initializer:", exc_info=True)
+                self._is_broken = True
         if self._is_broken:
             raise BrokenExecutor("the initializer failed, this executor is not usable anymore")
 
@@ -152,7 +154,7 @@ class SerialMap:
         self._is_attended = True
         if self._kept:
             return self._kept.pop(0)
-        if deadline is not None and time.monotonic() > deadline:
+        if deadline is not None and time.monotonic() >= deadline:
             raise TimeoutError
         if self._error is not None:
             error, self._error = self._error, None
