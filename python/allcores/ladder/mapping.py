@@ -94,6 +94,9 @@ def map(
     rung = backends.usable(backend).open(opening)
     try:
         results = rung.map(fn, *iterables, options=options)
+    except KeyboardInterrupt:
+        rung.abandon()
+        raise
     except BaseException:
         rung.shutdown(cancel_futures=True)
         raise
