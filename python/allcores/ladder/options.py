@@ -16,14 +16,20 @@ from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ParamSpec, TypeVar
+    from typing import Any, ParamSpec, Protocol, TypeVar
 
     from ..pool.options import Options
-    from .backends.base import Recorder
     from .progress import Meter
 
     P = ParamSpec("P")
     T = TypeVar("T")
+
+    class Recorder(Protocol):
+        """Is told what ran; from any thread."""
+
+        def ran(self, lane: str, first: int, count: int, begun_ns: int, ended_ns: int) -> None:
+            """`count` items from index `first` on ran in `lane` (`time.monotonic_ns`)."""
+
 
 Kinds = tuple[type[BaseException], ...]
 
