@@ -43,8 +43,12 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 0.1
 """Between two showings."""
+ITEMS_A_LOOK = 8
 LINES_INTERVAL_S = 5.0
 """The same where lines stay."""
+ITEMS_A_LOOK = 8
+QUICK_S = 0.001
+"""After a look at the time that came so soon, so many items are counted before the next."""
 
 
 class Meter:
@@ -60,7 +64,9 @@ class Meter:
         self._sink = sink
         self._total = total
         self.done = self._shown = 0
-        self._next_s = time.monotonic() + interval_s
+        self._looked_s = time.monotonic()
+        self._next_s = self._looked_s + interval_s
+        self._look_at = 0
         self._is_over = False
 
     def is_due(self) -> bool:
@@ -70,7 +76,12 @@ class Meter:
     def show(self, done: int) -> None:
         """So many are finished."""
         self.done = done
+        if self._shown <= done < self._look_at:
+            return
         now = time.monotonic()
+        # Looking at the time costs something where items come one by one and take microseconds.
+        self._look_at = done + (ITEMS_A_LOOK if now - self._looked_s < QUICK_S else 0)
+        self._looked_s = now
         if now >= self._next_s and done != self._shown:
             self._next_s = now + self.interval_s
             self._shown = done

@@ -160,7 +160,9 @@ class SerialMap:
             error, self._error = self._error, None
             self._over = True
             raise error
-        return None if self._over else self._run(1 if self._length is None else self._size)
+        if self._over:
+            return None
+        return self._run_one() if self._length is None else self._run(self._size)
 
     def pause(self) -> None:
         """Nothing is under way."""
@@ -186,6 +188,32 @@ class SerialMap:
                 return
             if block is not None:
                 self._kept.append(block)
+
+    def _run_one(self) -> Block | None:
+        """As `_run`, for one item, at less expense."""
+        item: Any = next(self._items, self)
+        if item is self:
+            self._over = True
+            return None
+        begun_ns = 0 if self._recorder is None else time.monotonic_ns()
+        first = self._done
+        self._done += 1
+        try:
+            context = self._context.copy()
+            if self._is_single:
+                block: Block = [context.run(self._fn, unshared(item))], {}
+            else:
+                block = [context.run(self._fn, *map(unshared, item))], {}
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            codec.note_call(error, self.name, first, codec.argument_text(item))
+            block = [None], {0: error}
+        if self._recorder is not None:
+            self._recorder.ran("caller", first, 1, begun_ns, time.monotonic_ns())
+        if self._meter is not None:
+            self._meter.show(self._done)
+        return block
 
     def _run(self, size: int) -> Block | None:
         """Runs the next block, up to the first error."""
