@@ -212,7 +212,7 @@ class SerialMap:
         if self._recorder is not None:
             self._recorder.ran("caller", first, 1, begun_ns, time.monotonic_ns())
         if self._meter is not None:
-            self._meter.show(self._done)
+            self._meter.count(self._done)
         return block
 
     def _run(self, size: int) -> Block | None:
