@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 from support import nested, rungs, tasks
+from support.meetings import Meeting, Place
 
 import allcores
 from allcores.ladder.backends import auto
@@ -33,6 +36,9 @@ class Script:
 
     def on_away(self, count: int, stats: dict[str, int]) -> None:
         self.seen += count
+
+    def late(self, wall_ns: int, cpu_ns: int, left: int) -> str:
+        return "serial"
 
     def where(self, left: int | None) -> str:
         return next((name for until, name in self.turns if self.seen < until), "serial")
@@ -155,6 +161,54 @@ def test_call_never_runs_in_the_caller() -> None:
         for argument in (1, lock):
             future = executor.submit(lambda _: (os.getpid(), threading.get_ident()), argument)
             assert future.result(timeout=50) != here
+
+
+def two_who_meet(place: Place, number: int) -> int:
+    """Each of them ends when both have come."""
+    place.arrive(number)
+    place.wait()
+    return number
+
+
+@pytest.mark.parametrize("sized", [True, False], ids=["list", "generator"])
+def test_c47_others_start_while_the_first_takes_long(meeting: Meeting, sized: bool) -> None:
+    def let_go() -> None:
+        there.extend(int(each.words) for each in meeting.await_arrivals(2 if sized else 1))
+        meeting.open()
+
+    there: list[int] = []
+    hand = threading.Thread(target=let_go)
+    hand.start()
+    numbers: Any = range(2) if sized else iter(range(2))
+    task = functools.partial(two_who_meet, meeting.place)
+    assert list(allcores.map(task, numbers)) == [0, 1]
+    hand.join()
+    assert sorted(there) == ([0, 1] if sized else [0])
+
+
+def test_c46_short_work_never_leaves_the_caller() -> None:
+    found = allcores.map(lambda _: (os.getpid(), threading.get_ident()), range(1000))
+    assert set(found) == {(os.getpid(), threading.get_ident())}
+
+
+def test_interrupt_of_a_long_item_gives_up_the_others(meeting: Meeting) -> None:
+    def interrupt() -> None:
+        meeting.await_arrivals(2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def wait(number: int) -> None:
+        meeting.place.arrive(number)
+        over.wait()
+
+    over = threading.Event()
+    hand = threading.Thread(target=interrupt)
+    hand.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(allcores.map(wait, range(2)))
+    finally:
+        over.set()
+        hand.join()
 
 
 # The rule

@@ -34,6 +34,8 @@ LOOK_NS = 2_000_000
 """Until so much was done in the caller, it stays there."""
 BLOCK_NS = 500_000
 WORTH_IT = 0.75
+LATE_NS = 50_000_000
+"""An item that runs for so long in the caller lets others start elsewhere meanwhile."""
 LOOK_AWAY_NS = 100_000_000
 """How often it looks at what moving costs while the items are on another rung."""
 
@@ -100,6 +102,20 @@ class Judge:
                 self._rungs.pop(self._where, None)
                 self._where = "serial"
 
+    def late(self, wall_ns: int, cpu_ns: int, left: int) -> str:
+        if wall_ns < LATE_NS:
+            return "serial"
+        name = "threads" if cpu_ns < wall_ns / 2 else "processes"
+        if name not in self._rungs:
+            return "serial"
+        if name == "processes" and not _can_be_pickled(self._fn):
+            self._rungs.pop(name)
+            return "serial"
+        self._where = name
+        self._item_ns = max(self._item_ns, wall_ns)
+        self.reason = f"an item takes {wall_ns / 1e9:.3f} s and longer"
+        return name
+
     def where(self, left: int | None) -> str:
         if self._where == "serial" and self._rungs and self._wall_ns >= LOOK_NS:
             self._decide(left)
@@ -158,6 +174,16 @@ class Judge:
             self._moving_ns = HAND_OVER_NS["processes"] + spent_ns / 4
             self._sample = None
         return self._moving_ns
+
+
+def _can_be_pickled(fn: Callable[..., Any]) -> bool:
+    from ..pool.codec import Encoder
+
+    try:
+        Encoder().pack(fn)
+    except Exception:
+        return False
+    return True
 
 
 def _large(value: object) -> int:

@@ -6,10 +6,10 @@
 ```
 
 It begins in the caller: the first items are run for real, and measured. A *judge* says after each
-block where the rest shall run. On another rung that is a map over a *tap* on the same items; when
-the judge wants them elsewhere the tap is closed, what was taken ends where it is, and the rest goes
-on from there. So nothing runs twice, and results, indices and progress go on as if there were one
-map.
+block where the rest shall run; while one item takes long, a scout asks it too, and the rest begins
+elsewhere meanwhile. On another rung that is a map over a *tap* on the same items; when the judge
+wants them elsewhere the tap is closed, what was taken ends where it is, and the rest goes on from
+there. So nothing runs twice, and results, indices and progress go on as if there were one map.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..pool.feed import Part
 from ..pool.lead import length_of
 from .backends.serial import SerialMap
 from .blocks import Blocks
+from .scout import Scout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,10 +49,16 @@ if TYPE_CHECKING:
         def on_away(self, count: int, stats: dict[str, int]) -> None:
             """Results of `count` items came from the rung that was chosen, whose `stats` are so."""
 
+        def late(self, wall_ns: int, cpu_ns: int, left: int) -> str:
+            """One item has been running in the caller for so long: the rung for what is `left`
+            after it, "serial" to wait for its end.
+            """
+
         def where(self, left: int | None) -> str:
             """The rung for what is `left`: "serial" for the caller."""
 
     OpenRung = Callable[[str], RungExecutor]
+    Away = tuple[RungExecutor, "Tap", Iterator[Any]]
 
 CALLER = "serial"
 
@@ -101,12 +108,17 @@ class CallerMap(SerialMap):
         options: CallOptions,
         judge: Judge,
         length: int | None,
+        send_on: Callable[[str, int], None],
     ) -> None:
         super().__init__(fn, (items,), options)
         self._length = length
         self._judge = judge
+        self._send_on = send_on
+        self._scout = Scout(self._on_late) if length is not None and length > 1 else None
+        self._in_hand = 0
         self._bound = options.buffersize
         self.wants_to_move = False
+        """Or has begun to."""
 
     def next_block(self, deadline: float | None) -> Block | None:
         self._check_time(deadline)
@@ -115,20 +127,55 @@ class CallerMap(SerialMap):
         if self._over:
             return None
         left = None if self._length is None else self._length - self._done
-        if self._judge.where(left) != CALLER:
-            self.wants_to_move = self._over = True
+        if self.wants_to_move or self._judge.where(left) != CALLER:
+            self._stop(wants_to_move=True)
             return None
         done = self._done + self._first
         size = 1 if self._bound is not None else min(self._judge.block_size(done), done + 1)
         begun_ns, cpu_ns = time.perf_counter_ns(), time.thread_time_ns()
         items = self.take(size)
         if not items:
+            self._stop(wants_to_move=False)
             return None
-        values, errors = block = self.run_items(items)
+        self._in_hand = len(items)
+        if self._scout is not None:
+            self._scout.begin()
+        try:
+            values, errors = block = self.run_items(items)
+        finally:
+            if self._scout is not None:
+                self._scout.end()
         cpu_ns = time.thread_time_ns() - cpu_ns
         wall_ns = time.perf_counter_ns() - begun_ns
         self._judge.on_block(items, values, bool(errors), wall_ns, cpu_ns)
         return block
+
+    def give_up(self) -> int:
+        left = super().give_up()
+        self._stop(wants_to_move=self.wants_to_move)
+        return left
+
+    def _stop(self, *, wants_to_move: bool) -> None:
+        self.wants_to_move = wants_to_move
+        self._over = True
+        if self._scout is not None:
+            self._scout.stop()
+
+    def _on_late(self, wall_ns: int, cpu_ns: int) -> bool:
+        """In the scout's thread, while the caller runs `_in_hand` items."""
+        done = self._done + self._in_hand
+        left = 0 if self._length is None else self._length - done
+        if left < 1 or self._over:
+            return True
+        name = self._judge.late(wall_ns, cpu_ns, left)
+        if name == CALLER:
+            return False
+        try:
+            self._send_on(name, self._first + done)
+        except Exception:
+            return True  # whoever comes next to that rung raises it
+        self.wants_to_move = True
+        return True
 
 
 class Ahead:
@@ -185,6 +232,7 @@ class Moving(Unroll):
         made._done = 0
         made._tap = None
         made._rung = None
+        made._sent_on = None
         made._kept = deque()
         made._is_over = False
         made._is_attended = options.buffersize is not None
@@ -204,6 +252,7 @@ class Moving(Unroll):
     _tap: Tap | None
     _caller: CallerMap | None
     _rung: RungExecutor | None
+    _sent_on: Away | None
     _phase: Any
     _kept: deque[Any]
     _is_attended: bool
@@ -260,37 +309,57 @@ class Moving(Unroll):
         elif self._tap.has_ended or not self._tap.is_closed:
             return False
         left = None if self._length is None else self._length - self._done
+        sent_on, self._sent_on = self._sent_on, None
+        if sent_on is not None:
+            self._caller = None
+            self._rung, self._tap, self._phase = sent_on
+            return True
         name = self._judge.where(left)
-        self._phase = self._begin_in_caller() if name == CALLER else self._begin_on(name)
+        if name == CALLER:
+            self._phase = self._begin_in_caller()
+        else:
+            self._caller = None
+            self._rung, self._tap, self._phase = self._begin_on(name, self._done)
         return True
+
+    def _send_on(self, name: str, done: int) -> None:
+        """Begins with what comes after `done` items, while the caller runs the last of them."""
+        self._sent_on = self._begin_on(name, done)
 
     def _begin_in_caller(self) -> Blocks:
         left = None if self._length is None else self._length - self._done
         self._tap = self._rung = None
         self._caller = self._context.copy().run(
-            CallerMap, self._fn, self._items, self._rest(), self._judge, left
+            CallerMap,
+            self._fn,
+            self._items,
+            self._rest(self._done),
+            self._judge,
+            left,
+            self._send_on,
         )
         keeps = self._options.return_exceptions
         phase = Blocks(self._caller, within=None, return_exceptions=keeps)
         phase._deadline = self._deadline
         return phase
 
-    def _begin_on(self, name: str) -> Iterator[Any]:
-        self._caller = None
-        self._rung = self._open_rung(name)
+    def _begin_on(self, name: str, done: int) -> Away:
+        rung = self._open_rung(name)
         if self._length is None:
-            self._tap = Tap(self._items)
+            tap = Tap(self._items)
         else:
-            self._tap = SizedTap(self._items, max(self._length - self._done, 0))
-        return self._context.copy().run(self._rung.map, self._fn, self._tap, options=self._rest())
+            tap = SizedTap(self._items, max(self._length - done, 0))
+        options = self._rest(done)
+        results = self._context.copy().run(rung.map, self._fn, tap, options=options)
+        return rung, tap, results
 
-    def _rest(self) -> CallOptions:
-        """The options for what is left."""
+    def _rest(self, done: int) -> CallOptions:
+        """The options for what is left after so many."""
         within = None if self._deadline is None else self._deadline - time.monotonic()
         meter: Any = self._options.meter
-        if meter is not None and self._done:
-            meter = Ahead(meter, self._done)
-        part = Part(self._done, star=self._star, otherwise=self._run_here)
+        if meter is not None and done:
+            meter = Ahead(meter, done)
+        part = Part(done, star=self._star, otherwise=self._run_here)
         return self._options.changed(within=within, meter=meter, part=part)
 
     def _run_here(self, first: int, item: Any) -> tuple[list[Any], dict[int, Any]]:
@@ -321,6 +390,10 @@ class Moving(Unroll):
         """Gives up what has not started."""
         self._is_over = True
         self._kept.clear()
-        close = getattr(self._phase, "close", None)
-        if close is not None:
-            close()
+        phases = [self._phase]
+        if self._sent_on is not None:
+            phases.append(self._sent_on[2])
+        for each in phases:
+            close = getattr(each, "close", None)
+            if close is not None:
+                close()
