@@ -33,6 +33,8 @@ LARGE = 1_000_000
 LOOK_NS = 2_000_000
 """Until so much was done in the caller, it stays there."""
 BLOCK_NS = 500_000
+SHORTEST_WAIT_NS = 200_000
+"""What takes less and seems to wait was rather kept from the processor by others."""
 WORTH_IT = 0.75
 LATE_NS = 50_000_000
 """An item that runs for so long in the caller lets others start elsewhere meanwhile."""
@@ -124,7 +126,7 @@ class Judge:
     def _decide(self, left: int | None) -> None:
         wanted = self._count if left is None else left
         stay_ns = wanted * self._item_ns
-        waits = self._cpu_ns < self._wall_ns / 2
+        waits = self._cpu_ns < self._wall_ns / 2 and self._item_ns >= SHORTEST_WAIT_NS
         best, best_ns = "serial", stay_ns * WORTH_IT
         for name in list(self._rungs):
             start_ns = 0 if name in self._open else START_NS.get(name, 0)
