@@ -191,7 +191,8 @@ impl Costs {
         // and, where all share one lock, the lock.
         let own_ns = if is_apart { moving_there_ns } else { 0.0 };
         let cores_ns = (items * (measured.cpu_ns() + own_ns) + move_in_ns + move_out_ns) / cores;
-        let after_lock_ns = measured.wall_ns.mean - self.locked_ns;
+        // The last to have the lock still has to wait for what it waits for.
+        let after_lock_ns = measured.wall_ns.mean - measured.cpu_ns();
         let lock_ns = match is_apart {
             true => 0.0,
             false => items * self.locked_ns + move_in_ns + after_lock_ns.max(0.0),

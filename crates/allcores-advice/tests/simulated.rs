@@ -72,6 +72,7 @@ fn with_workers(
     workers: usize,
     cores: usize,
     start_ns: f64,
+    worker_ns: f64,
     send_ns: f64,
     receive_ns: f64,
     own_ns: f64,
@@ -79,7 +80,9 @@ fn with_workers(
 ) -> u64 {
     let start = whole(start_ns);
     let mut caller = Shared::new(1, start);
-    let mut crew: BinaryHeap<Reverse<u64>> = vec![Reverse(start); workers].into();
+    // Workers are there one after the other.
+    let mut crew: BinaryHeap<Reverse<u64>> =
+        (1..=workers).map(|each| Reverse(start + whole(each as f64 * worker_ns))).collect();
     let mut busy = Shared::new(cores, start);
     let mut lock = Shared::new(1, start);
     let mut arrivals = Vec::new();
@@ -111,6 +114,7 @@ fn simulated(rung: Rung, profile: &Profile, machine: &Machine) -> u64 {
             workers,
             machine.cores,
             machine.threads_start_ns,
+            0.0,
             machine.handover_ns,
             0.0,
             0.0,
@@ -124,12 +128,12 @@ fn simulated(rung: Rung, profile: &Profile, machine: &Machine) -> u64 {
         let receive = machine.item_ns / 2.0
             + measured.result_pickle_ns
             + 1e9 * measured.result_bytes / machine.bytes_out_per_s;
-        let start = machine.processes_start_ns + workers as f64 * machine.process_ns;
         return with_workers(
             profile,
             workers,
             machine.cores,
-            start,
+            machine.processes_start_ns,
+            machine.process_ns,
             send,
             receive,
             send + receive,
