@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 0.1
 """Between two showings."""
-ITEMS_A_LOOK = 8
 LINES_INTERVAL_S = 5.0
 """The same where lines stay."""
 ITEMS_A_LOOK = 8
@@ -76,16 +75,22 @@ class Meter:
     def show(self, done: int) -> None:
         """So many are finished."""
         self.done = done
-        if self._shown <= done < self._look_at:
-            return
         now = time.monotonic()
-        # Looking at the time costs something where items come one by one and take microseconds.
-        self._look_at = done + (ITEMS_A_LOOK if now - self._looked_s < QUICK_S else 0)
-        self._looked_s = now
         if now >= self._next_s and done != self._shown:
             self._next_s = now + self.interval_s
             self._shown = done
             self._sink.show(done, self._total)
+
+    def count(self, done: int) -> None:
+        """As `show`, for who calls it after each item: looking at the time costs something where
+        items take microseconds.
+        """
+        self.done = done
+        if done >= self._look_at:
+            now = time.monotonic()
+            self._look_at = done + (ITEMS_A_LOOK if now - self._looked_s < QUICK_S else 1)
+            self._looked_s = now
+            self.show(done)
 
     def end(self) -> None:
         """Shows the last number, if it was not shown, and ends."""
