@@ -14,7 +14,6 @@ from support import nested, rungs, tasks
 
 import allcores
 from allcores.ladder.backends import auto
-from allcores.ladder.judge import Judge
 
 
 class Script:
@@ -22,7 +21,7 @@ class Script:
 
     turns: tuple[tuple[int, str], ...] = ()
 
-    def __init__(self, *_: Any) -> None:
+    def __init__(self, *_: Any, **__: Any) -> None:
         self.seen = 0
 
     def block_size(self, done: int) -> int:
@@ -33,6 +32,12 @@ class Script:
 
     def on_away(self, count: int, stats: dict[str, int]) -> None:
         self.seen += count
+
+    def begin(self, *_: Any) -> None: ...
+
+    def begun(self) -> None: ...
+
+    def end(self) -> None: ...
 
     def where(self, left: int | None) -> str:
         return next((name for until, name in self.turns if self.seen < until), "serial")
@@ -155,61 +160,3 @@ def test_call_never_runs_in_the_caller() -> None:
         for argument in (1, lock):
             future = executor.submit(lambda _: (os.getpid(), threading.get_ident()), argument)
             assert future.result(timeout=50) != here
-
-
-# The rule
-
-
-def judged(
-    item_ns: int,
-    *,
-    cpu: float = 1.0,
-    count: int = 8,
-    left: int | None = 1000,
-    value: Any = 1,
-    fn: Any = abs,
-    workers: dict[str, int] | None = None,
-) -> str:
-    """Where the rest of a map goes whose items took so long, so much of it computing."""
-    rule = Judge(fn, {"threads": 8, "processes": 2} if workers is None else workers, set())
-    wall_ns = item_ns * count
-    rule.on_block([value] * count, [value] * count, False, wall_ns, int(wall_ns * cpu))
-    return rule.where(left)
-
-
-@pytest.mark.parametrize(
-    ("profile", "expected"),
-    [
-        ({"item_ns": 10_000_000}, "processes"),
-        ({"item_ns": 10_000_000, "cpu": 0.0}, "threads"),
-        ({"item_ns": 10_000_000, "left": 1}, "serial"),
-        ({"item_ns": 10_000_000, "left": None}, "serial"),
-        ({"item_ns": 10_000_000, "left": None, "count": 20}, "processes"),
-        ({"item_ns": 10_000_000, "left": 100, "value": b" " * 80_000_000}, "serial"),
-        ({"item_ns": 10_000_000, "value": threading.Lock()}, "serial"),
-        ({"item_ns": 10_000_000, "workers": {"threads": 4}}, "serial"),
-        ({"item_ns": 10_000_000, "workers": {}}, "serial"),
-        ({"item_ns": 100, "count": 100_000, "left": 10_000_000}, "serial"),
-        ({"item_ns": 100, "count": 100, "left": 10_000_000}, "serial"),
-        ({"item_ns": 50_000, "count": 100, "left": 10_000}, "processes"),
-        ({"item_ns": 6_000_000_000, "count": 1, "left": 9}, "processes"),
-    ],
-    ids=str,
-)
-def test_rule(profile: dict[str, Any], expected: str) -> None:
-    if profile.get("count") == 1:
-        assert judged(**{**profile, "left": 1}) == "serial"
-    assert judged(**profile) == expected
-
-
-def test_rule_comes_back_when_results_get_large() -> None:
-    rule = Judge(abs, {"processes": 2}, {"processes"})
-    rule.on_block([1] * 8, [1] * 8, False, 8_000_000, 8_000_000)
-    assert rule.where(100_000) == "processes"
-    rule.on_away(1, {"bytes_copied": 0})
-    finished, moved, since_ns = rule._away
-    rule._away = finished, moved, since_ns - 10**9
-    rule.on_away(10, {"bytes_copied": 10**9})
-    assert rule.where(100_000) == "serial"
-    rule.on_block([1] * 8, [1] * 8, False, 8_000_000, 8_000_000)
-    assert rule.where(100_000) == "serial"

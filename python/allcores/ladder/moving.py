@@ -24,6 +24,7 @@ from ..pool.feed import Part
 from ..pool.lead import length_of
 from .backends.serial import SerialMap
 from .blocks import Blocks
+from .probe import cpu_clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +51,19 @@ if TYPE_CHECKING:
 
         def where(self, left: int | None) -> str:
             """The rung for what is `left`: "serial" for the caller."""
+
+        def begin(self, left: int | None, go: Callable[[str], None]) -> None:
+            """The first item is about to run, and `left` after it; `go` has these begin on a rung
+            meanwhile. It is called from another thread, at most once.
+            """
+
+        def begun(self) -> None:
+            """The first item has ended; `go` is not called any more, and if it was it has
+            returned.
+            """
+
+        def end(self) -> None:
+            """The map is over."""
 
     OpenRung = Callable[[str], RungExecutor]
 
@@ -101,8 +115,12 @@ class CallerMap(SerialMap):
         options: CallOptions,
         judge: Judge,
         length: int | None,
+        go: Callable[[str], None] | None = None,
     ) -> None:
+        """`go` has what is left after the first item begin on a rung while that item runs."""
         super().__init__(fn, (items,), options)
+        self._go = go
+        self._clock = cpu_clock()
         self._length = length
         self._judge = judge
         self._bound = options.buffersize
@@ -120,13 +138,20 @@ class CallerMap(SerialMap):
             return None
         done = self._done + self._first
         size = 1 if self._bound is not None else min(self._judge.block_size(done), done + 1)
-        begun_ns, cpu_ns = time.perf_counter_ns(), time.thread_time_ns()
         items = self.take(size)
         if not items:
             return None
-        values, errors = block = self.run_items(items)
-        cpu_ns = time.thread_time_ns() - cpu_ns
-        wall_ns = time.perf_counter_ns() - begun_ns
+        go, self._go = self._go, None
+        if go is not None:
+            self._judge.begin(None if left is None else left - len(items), go)
+        try:
+            begun_ns, cpu_ns = time.perf_counter_ns(), self._clock()
+            values, errors = block = self.run_items(items)
+            cpu_ns = self._clock() - cpu_ns
+            wall_ns = time.perf_counter_ns() - begun_ns
+        finally:
+            if go is not None:
+                self._judge.begun()
         self._judge.on_block(items, values, bool(errors), wall_ns, cpu_ns)
         return block
 
@@ -188,6 +213,7 @@ class Moving(Unroll):
         made._kept = deque()
         made._is_over = False
         made._is_attended = options.buffersize is not None
+        made._ahead = None
         made._phase = made._begin_in_caller()
         return made
 
@@ -205,6 +231,7 @@ class Moving(Unroll):
     _caller: CallerMap | None
     _rung: RungExecutor | None
     _phase: Any
+    _ahead: tuple[RungExecutor, Tap, Iterator[Any]] | BaseException | None
     _kept: deque[Any]
     _is_attended: bool
 
@@ -240,6 +267,8 @@ class Moving(Unroll):
                     self._look_away(self._tap, count or 0)
                 return block
             self._is_over = not self._move()
+            if self._is_over:
+                self._judge.end()
         return None
 
     def _look_away(self, tap: Tap, count: int) -> None:
@@ -259,38 +288,56 @@ class Moving(Unroll):
                 return False
         elif self._tap.has_ended or not self._tap.is_closed:
             return False
-        left = None if self._length is None else self._length - self._done
-        name = self._judge.where(left)
-        self._phase = self._begin_in_caller() if name == CALLER else self._begin_on(name)
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            left = None if self._length is None else self._length - self._done
+            name = self._judge.where(left)
+            if name == CALLER:
+                self._phase = self._begin_in_caller()
+                return True
+            ahead = self._begun_on(name, self._done)
+        elif isinstance(ahead, BaseException):
+            raise ahead
+        self._caller = None
+        self._rung, self._tap, self._phase = ahead
         return True
 
     def _begin_in_caller(self) -> Blocks:
         left = None if self._length is None else self._length - self._done
         self._tap = self._rung = None
+        go = None if self._done else self._begin_meanwhile
         self._caller = self._context.copy().run(
-            CallerMap, self._fn, self._items, self._rest(), self._judge, left
+            CallerMap, self._fn, self._items, self._rest(self._done), self._judge, left, go
         )
         keeps = self._options.return_exceptions
         phase = Blocks(self._caller, within=None, return_exceptions=keeps)
         phase._deadline = self._deadline
         return phase
 
-    def _begin_on(self, name: str) -> Iterator[Any]:
-        self._caller = None
-        self._rung = self._open_rung(name)
-        if self._length is None:
-            self._tap = Tap(self._items)
-        else:
-            self._tap = SizedTap(self._items, max(self._length - self._done, 0))
-        return self._context.copy().run(self._rung.map, self._fn, self._tap, options=self._rest())
+    def _begin_meanwhile(self, name: str) -> None:
+        """Has all but the first item begin on a rung, while the caller runs the first."""
+        try:
+            self._ahead = self._begun_on(name, 1)
+        except BaseException as error:
+            self._ahead = error
 
-    def _rest(self) -> CallOptions:
-        """The options for what is left."""
+    def _begun_on(self, name: str, done: int) -> tuple[RungExecutor, Tap, Iterator[Any]]:
+        """The map of a rung over what is left after `done` items."""
+        rung = self._open_rung(name)
+        if self._length is None:
+            tap = Tap(self._items)
+        else:
+            tap = SizedTap(self._items, max(self._length - done, 0))
+        options = self._rest(done)
+        return rung, tap, self._context.copy().run(rung.map, self._fn, tap, options=options)
+
+    def _rest(self, done: int) -> CallOptions:
+        """The options for what is left after `done` items."""
         within = None if self._deadline is None else self._deadline - time.monotonic()
         meter: Any = self._options.meter
-        if meter is not None and self._done:
-            meter = Ahead(meter, self._done)
-        part = Part(self._done, star=self._star, otherwise=self._run_here)
+        if meter is not None and done:
+            meter = Ahead(meter, done)
+        part = Part(done, star=self._star, otherwise=self._run_here)
         return self._options.changed(within=within, meter=meter, part=part)
 
     def _run_here(self, first: int, item: Any) -> tuple[list[Any], dict[int, Any]]:
@@ -321,6 +368,10 @@ class Moving(Unroll):
         """Gives up what has not started."""
         self._is_over = True
         self._kept.clear()
-        close = getattr(self._phase, "close", None)
-        if close is not None:
-            close()
+        self._judge.end()
+        ahead = self._ahead
+        phases = [self._phase, ahead[2]] if isinstance(ahead, tuple) else [self._phase]
+        for each in phases:
+            close = getattr(each, "close", None)
+            if close is not None:
+                close()
