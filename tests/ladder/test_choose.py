@@ -42,7 +42,7 @@ def judged(
 ) -> Judge:
     """The judge of a map whose items took so long, so much of it computing."""
     judge = Judge(fn, TWO if workers is None else workers, set())
-    judge._probe.free_share = free if cpu else None
+    judge._probe.free_share = free if cpu else 1.0
     for _ in range(count):
         judge.on_block([value], [value], False, item_ns, int(item_ns * cpu))
     judge.where(left)

@@ -118,7 +118,7 @@ class Judge:
             verdict = self._advice(left)
             if verdict.rung == CALLER and not self._may_be_free(left):
                 self._decide(verdict)
-            elif probe.free_share is None and probe.busy_cores() > 0.5:
+            elif probe.free_share is None:
                 # One block more or a few, to see whether threads would do.
                 self._watch = Watch()
             else:
@@ -187,7 +187,7 @@ class Judge:
         measured = probe.measured(left)
         # It will be as much as it is now, so there is no doubt in it.
         measured.update(wall_ns=[float(passed_ns)] * 100, done=1)
-        measured.update(busy_cores=busy, free_share=max(free_share, 1.0 - busy))
+        measured.update(busy_cores=max(busy, 1.0 - free_share), free_share=free_share)
         constants = machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
         if "processes" not in self._open:
             constants["processes_start_ns"] = constants["server_start_ns"]

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, copy_context
+from weakref import ref
 
 from .._core import Unroll, scalars_in
 from ..pool.feed import Part
@@ -182,6 +183,18 @@ class Ahead:
         self._meter.count(done + self._before)
 
 
+class _Meanwhile:
+    """Has a map begin elsewhere, and does not keep it alive."""
+
+    def __init__(self, moving: Moving) -> None:
+        self._moving = ref(moving)
+
+    def __call__(self, name: str) -> None:
+        moving = self._moving()
+        if moving is not None:
+            moving._begin_meanwhile(name)
+
+
 class Moving(Unroll):
     """The results of such a map. `close` gives up what has not started."""
 
@@ -305,7 +318,7 @@ class Moving(Unroll):
     def _begin_in_caller(self) -> Blocks:
         left = None if self._length is None else self._length - self._done
         self._tap = self._rung = None
-        go = None if self._done else self._begin_meanwhile
+        go = None if self._done else _Meanwhile(self)
         self._caller = self._context.copy().run(
             CallerMap, self._fn, self._items, self._rest(self._done), self._judge, left, go
         )

@@ -4,7 +4,8 @@ Nothing is run for the measurement alone: the first items of a map run in the ca
 one look at the clocks each, and their results are the map's. What an item's arguments and result
 weigh is found by pickling those of the last block, once, when a decision is near.
 
-Whether the function lets other threads run is seen by a *watch*: a thread that wakes every quarter
+Processor time alone does not tell waiting from a busy machine on which others compute. Whether the
+function lets other threads run is seen by a *watch*: a thread that wakes every quarter
 of a millisecond, and can't while the interpreter's lock is held.
 
 ```
@@ -133,14 +134,15 @@ class Probe:
 
     def measured(self, left: int | None) -> dict[str, Any]:
         """What `_core.advise` takes, for that many items to come (None: nobody knows)."""
-        busy = self.busy_cores()
-        free = self.free_share
+        busy, free = self.busy_cores(), self.free_share
+        if free is not None:
+            busy = max(busy, 1.0 - free)
         return {
             "wall_ns": list(self._items_ns),
             "done": self.done,
             "left": left,
             "busy_cores": busy,
-            "free_share": max(1.0 - busy, 0.0) if free is None else max(free, 1.0 - busy),
+            "free_share": max(1.0 - busy, 0.0) if free is None else free,
             "argument_bytes": self._weight.get("argument_bytes", 0.0),
             "result_bytes": self._weight.get("result_bytes", 0.0),
             "function_bytes": self._function_bytes or 0.0,
