@@ -17,7 +17,6 @@ from support.meetings import Meeting, Place
 
 import allcores
 from allcores.ladder.backends import auto
-from allcores.ladder.judge import Judge
 
 
 class Script:
@@ -25,7 +24,7 @@ class Script:
 
     turns: tuple[tuple[int, str], ...] = ()
 
-    def __init__(self, *_: Any) -> None:
+    def __init__(self, *_: Any, **__: Any) -> None:
         self.seen = 0
 
     def block_size(self, done: int) -> int:
@@ -37,8 +36,11 @@ class Script:
     def on_away(self, count: int, stats: dict[str, int]) -> None:
         self.seen += count
 
-    def late(self, wall_ns: int, cpu_ns: int, left: int) -> str:
-        return "serial"
+    def begin(self, *_: Any) -> None: ...
+
+    def begun(self) -> None: ...
+
+    def end(self) -> None: ...
 
     def where(self, left: int | None) -> str:
         return next((name for until, name in self.turns if self.seen < until), "serial")
@@ -204,75 +206,3 @@ def test_interrupt_of_a_long_item_gives_up_the_others(meeting: Meeting) -> None:
     finally:
         over.set()
         hand.join()
-
-
-# The rule
-
-
-def judged(
-    item_ns: int,
-    *,
-    cpu: float = 1.0,
-    count: int = 8,
-    left: int | None = 1000,
-    value: Any = 1,
-    fn: Any = abs,
-    workers: dict[str, int] | None = None,
-) -> str:
-    """Where the rest of a map goes whose items took so long, so much of it computing."""
-    rule = Judge(fn, {"threads": 8, "processes": 2} if workers is None else workers, set())
-    wall_ns = item_ns * count
-    rule.on_block([value] * count, [value] * count, False, wall_ns, int(wall_ns * cpu))
-    return rule.where(left)
-
-
-@pytest.mark.parametrize(
-    ("profile", "expected"),
-    [
-        ({"item_ns": 10_000_000}, "processes"),
-        ({"item_ns": 10_000_000, "cpu": 0.0}, "threads"),
-        ({"item_ns": 10_000_000, "left": 1}, "serial"),
-        ({"item_ns": 10_000_000, "left": None}, "serial"),
-        ({"item_ns": 10_000_000, "left": None, "count": 20}, "processes"),
-        ({"item_ns": 10_000_000, "left": 100, "value": b" " * 80_000_000}, "serial"),
-        ({"item_ns": 10_000_000, "value": threading.Lock()}, "serial"),
-        ({"item_ns": 10_000_000, "workers": {"threads": 4}}, "serial"),
-        ({"item_ns": 10_000_000, "workers": {}}, "serial"),
-        ({"item_ns": 100, "count": 100_000, "left": 10_000_000}, "serial"),
-        ({"item_ns": 100, "count": 100, "left": 10_000_000}, "serial"),
-        ({"item_ns": 50_000, "count": 100, "left": 10_000}, "processes"),
-        ({"item_ns": 6_000_000_000, "count": 1, "left": 9}, "processes"),
-    ],
-    ids=str,
-)
-def test_rule(profile: dict[str, Any], expected: str) -> None:
-    if profile.get("count") == 1:
-        assert judged(**{**profile, "left": 1}) == "serial"
-    assert judged(**profile) == expected
-
-
-def test_rule_comes_back_when_results_get_large() -> None:
-    rule = Judge(abs, {"processes": 2}, {"processes"})
-    rule.on_block([1] * 8, [1] * 8, False, 8_000_000, 8_000_000)
-    assert rule.where(100_000) == "processes"
-    rule.on_away(1, {"bytes_copied": 0})
-    finished, moved, since_ns = rule._away
-    rule._away = finished, moved, since_ns - 10**9
-    rule.on_away(10, {"bytes_copied": 10**9})
-    assert rule.where(100_000) == "serial"
-    rule.on_block([1] * 8, [1] * 8, False, 8_000_000, 8_000_000)
-    assert rule.where(100_000) == "serial"
-
-
-@pytest.mark.parametrize("item_ns", [100, 10_000, 1_000_000, 5_000_000])
-@pytest.mark.parametrize("cpu", [1.0, 0.3])
-def test_c46_ten_milliseconds_of_work_never_start_a_process(item_ns: int, cpu: float) -> None:
-    count = 10_000_000 // item_ns
-    for done in (1, count // 2, count - 1):
-        where = judged(item_ns, cpu=cpu, count=max(done, 1), left=count - done)
-        assert where == "serial" or (where == "threads" and item_ns >= 1_000_000 and cpu < 1)
-
-
-def test_short_calls_that_seem_to_wait_stay() -> None:
-    """Whoever is not let on to a processor seems to wait, too."""
-    assert judged(10_000, cpu=0.1, count=1000, left=100_000) != "threads"

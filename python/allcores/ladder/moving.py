@@ -6,10 +6,10 @@
 ```
 
 It begins in the caller: the first items are run for real, and measured. A *judge* says after each
-block where the rest shall run; while one item takes long, a scout asks it too, and the rest begins
-elsewhere meanwhile. On another rung that is a map over a *tap* on the same items; when the judge
-wants them elsewhere the tap is closed, what was taken ends where it is, and the rest goes on from
-there. So nothing runs twice, and results, indices and progress go on as if there were one map.
+block where the rest shall run. On another rung that is a map over a *tap* on the same items; when
+the judge wants them elsewhere the tap is closed, what was taken ends where it is, and the rest goes
+on from there. So nothing runs twice, and results, indices and progress go on as if there were one
+map.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, copy_context
+from weakref import ref
 
 from .._core import Unroll, scalars_in
 from ..pool.feed import Part
 from ..pool.lead import length_of
 from .backends.serial import SerialMap
 from .blocks import Blocks
-from .scout import Scout
+from .probe import cpu_clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,16 +50,23 @@ if TYPE_CHECKING:
         def on_away(self, count: int, stats: dict[str, int]) -> None:
             """Results of `count` items came from the rung that was chosen, whose `stats` are so."""
 
-        def late(self, wall_ns: int, cpu_ns: int, left: int) -> str:
-            """One item has been running in the caller for so long: the rung for what is `left`
-            after it, "serial" to wait for its end.
-            """
-
         def where(self, left: int | None) -> str:
             """The rung for what is `left`: "serial" for the caller."""
 
+        def begin(self, left: int | None, go: Callable[[str], None]) -> None:
+            """The first item is about to run, and `left` after it; `go` has these begin on a rung
+            meanwhile. It is called from another thread, at most once.
+            """
+
+        def begun(self) -> None:
+            """The first item has ended; `go` is not called any more, and if it was it has
+            returned.
+            """
+
+        def end(self) -> None:
+            """The map is over."""
+
     OpenRung = Callable[[str], RungExecutor]
-    Away = tuple[RungExecutor, "Tap", Iterator[Any]]
 
 CALLER = "serial"
 
@@ -108,17 +116,16 @@ class CallerMap(SerialMap):
         options: CallOptions,
         judge: Judge,
         length: int | None,
-        send_on: Callable[[str, int], None],
+        go: Callable[[str], None] | None = None,
     ) -> None:
+        """`go` has what is left after the first item begin on a rung while that item runs."""
         super().__init__(fn, (items,), options)
+        self._go = go
+        self._clock = cpu_clock()
         self._length = length
         self._judge = judge
-        self._send_on = send_on
-        self._scout = Scout(self._on_late) if length is not None and length > 1 else None
-        self._in_hand = 0
         self._bound = options.buffersize
         self.wants_to_move = False
-        """Or has begun to."""
 
     def next_block(self, deadline: float | None) -> Block | None:
         self._check_time(deadline)
@@ -127,55 +134,27 @@ class CallerMap(SerialMap):
         if self._over:
             return None
         left = None if self._length is None else self._length - self._done
-        if self.wants_to_move or self._judge.where(left) != CALLER:
-            self._stop(wants_to_move=True)
+        if self._judge.where(left) != CALLER:
+            self.wants_to_move = self._over = True
             return None
         done = self._done + self._first
         size = 1 if self._bound is not None else min(self._judge.block_size(done), done + 1)
-        begun_ns, cpu_ns = time.perf_counter_ns(), time.thread_time_ns()
         items = self.take(size)
         if not items:
-            self._stop(wants_to_move=False)
             return None
-        self._in_hand = len(items)
-        if self._scout is not None:
-            self._scout.begin()
+        go, self._go = self._go, None
+        if go is not None:
+            self._judge.begin(None if left is None else left - len(items), go)
         try:
+            begun_ns, cpu_ns = time.perf_counter_ns(), self._clock()
             values, errors = block = self.run_items(items)
+            cpu_ns = self._clock() - cpu_ns
+            wall_ns = time.perf_counter_ns() - begun_ns
         finally:
-            if self._scout is not None:
-                self._scout.end()
-        cpu_ns = time.thread_time_ns() - cpu_ns
-        wall_ns = time.perf_counter_ns() - begun_ns
+            if go is not None:
+                self._judge.begun()
         self._judge.on_block(items, values, bool(errors), wall_ns, cpu_ns)
         return block
-
-    def give_up(self) -> int:
-        left = super().give_up()
-        self._stop(wants_to_move=self.wants_to_move)
-        return left
-
-    def _stop(self, *, wants_to_move: bool) -> None:
-        self.wants_to_move = wants_to_move
-        self._over = True
-        if self._scout is not None:
-            self._scout.stop()
-
-    def _on_late(self, wall_ns: int, cpu_ns: int) -> bool:
-        """In the scout's thread, while the caller runs `_in_hand` items."""
-        done = self._done + self._in_hand
-        left = 0 if self._length is None else self._length - done
-        if left < 1 or self._over:
-            return True
-        name = self._judge.late(wall_ns, cpu_ns, left)
-        if name == CALLER:
-            return False
-        try:
-            self._send_on(name, self._first + done)
-        except Exception:
-            return True  # whoever comes next to that rung raises it
-        self.wants_to_move = True
-        return True
 
 
 class Ahead:
@@ -202,6 +181,18 @@ class Ahead:
 
     def count(self, done: int) -> None:
         self._meter.count(done + self._before)
+
+
+class _Meanwhile:
+    """Has a map begin elsewhere, and does not keep it alive."""
+
+    def __init__(self, moving: Moving) -> None:
+        self._moving = ref(moving)
+
+    def __call__(self, name: str) -> None:
+        moving = self._moving()
+        if moving is not None:
+            moving._begin_meanwhile(name)
 
 
 class Moving(Unroll):
@@ -232,10 +223,10 @@ class Moving(Unroll):
         made._done = 0
         made._tap = None
         made._rung = None
-        made._sent_on = None
         made._kept = deque()
         made._is_over = False
         made._is_attended = options.buffersize is not None
+        made._ahead = None
         made._phase = made._begin_in_caller()
         return made
 
@@ -252,8 +243,8 @@ class Moving(Unroll):
     _tap: Tap | None
     _caller: CallerMap | None
     _rung: RungExecutor | None
-    _sent_on: Away | None
     _phase: Any
+    _ahead: tuple[RungExecutor, Tap, Iterator[Any]] | BaseException | None
     _kept: deque[Any]
     _is_attended: bool
 
@@ -289,6 +280,8 @@ class Moving(Unroll):
                     self._look_away(self._tap, count or 0)
                 return block
             self._is_over = not self._move()
+            if self._is_over:
+                self._judge.end()
         return None
 
     def _look_away(self, tap: Tap, count: int) -> None:
@@ -308,53 +301,51 @@ class Moving(Unroll):
                 return False
         elif self._tap.has_ended or not self._tap.is_closed:
             return False
-        left = None if self._length is None else self._length - self._done
-        sent_on, self._sent_on = self._sent_on, None
-        if sent_on is not None:
-            self._caller = None
-            self._rung, self._tap, self._phase = sent_on
-            return True
-        name = self._judge.where(left)
-        if name == CALLER:
-            self._phase = self._begin_in_caller()
-        else:
-            self._caller = None
-            self._rung, self._tap, self._phase = self._begin_on(name, self._done)
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            left = None if self._length is None else self._length - self._done
+            name = self._judge.where(left)
+            if name == CALLER:
+                self._phase = self._begin_in_caller()
+                return True
+            ahead = self._begun_on(name, self._done)
+        elif isinstance(ahead, BaseException):
+            raise ahead
+        self._caller = None
+        self._rung, self._tap, self._phase = ahead
         return True
-
-    def _send_on(self, name: str, done: int) -> None:
-        """Begins with what comes after `done` items, while the caller runs the last of them."""
-        self._sent_on = self._begin_on(name, done)
 
     def _begin_in_caller(self) -> Blocks:
         left = None if self._length is None else self._length - self._done
         self._tap = self._rung = None
+        go = None if self._done else _Meanwhile(self)
         self._caller = self._context.copy().run(
-            CallerMap,
-            self._fn,
-            self._items,
-            self._rest(self._done),
-            self._judge,
-            left,
-            self._send_on,
+            CallerMap, self._fn, self._items, self._rest(self._done), self._judge, left, go
         )
         keeps = self._options.return_exceptions
         phase = Blocks(self._caller, within=None, return_exceptions=keeps)
         phase._deadline = self._deadline
         return phase
 
-    def _begin_on(self, name: str, done: int) -> Away:
+    def _begin_meanwhile(self, name: str) -> None:
+        """Has all but the first item begin on a rung, while the caller runs the first."""
+        try:
+            self._ahead = self._begun_on(name, 1)
+        except BaseException as error:
+            self._ahead = error
+
+    def _begun_on(self, name: str, done: int) -> tuple[RungExecutor, Tap, Iterator[Any]]:
+        """The map of a rung over what is left after `done` items."""
         rung = self._open_rung(name)
         if self._length is None:
             tap = Tap(self._items)
         else:
             tap = SizedTap(self._items, max(self._length - done, 0))
         options = self._rest(done)
-        results = self._context.copy().run(rung.map, self._fn, tap, options=options)
-        return rung, tap, results
+        return rung, tap, self._context.copy().run(rung.map, self._fn, tap, options=options)
 
     def _rest(self, done: int) -> CallOptions:
-        """The options for what is left after so many."""
+        """The options for what is left after `done` items."""
         within = None if self._deadline is None else self._deadline - time.monotonic()
         meter: Any = self._options.meter
         if meter is not None and done:
@@ -390,9 +381,9 @@ class Moving(Unroll):
         """Gives up what has not started."""
         self._is_over = True
         self._kept.clear()
-        phases = [self._phase]
-        if self._sent_on is not None:
-            phases.append(self._sent_on[2])
+        self._judge.end()
+        ahead = self._ahead
+        phases = [self._phase, ahead[2]] if isinstance(ahead, tuple) else [self._phase]
         for each in phases:
             close = getattr(each, "close", None)
             if close is not None:

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from ...pool import nesting
 from .. import backends, here
-from ..judge import Judge
+from ..choose import Judge
 from ..moving import Moving
 from ..options import PLAIN
 from .base import Refusal, RungExecutor, shut
@@ -77,7 +77,7 @@ class AutoExecutor(RungExecutor):
             return iter(())
         if options.timeout is not None or not self._initialized:
             return self.rung("processes").map(fn, *iterables, options=options)
-        judge = Judge(fn, self._eligible(), set(self._rungs))
+        judge = Judge(fn, self._eligible(), set(self._rungs), max_workers=self._options.max_workers)
         moving = Moving(fn, iterables, options, judge, self.rung)
         self._maps.add(moving)
         return moving
