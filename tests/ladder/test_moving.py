@@ -33,7 +33,7 @@ class Script:
     def on_block(self, items: list[Any], *_: Any) -> None:
         self.seen += len(items)
 
-    def on_away(self, count: int, stats: dict[str, int]) -> None:
+    def on_away(self, count: int, *_: Any) -> None:
         self.seen += count
 
     def begin(self, *_: Any) -> None: ...

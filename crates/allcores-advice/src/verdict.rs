@@ -81,6 +81,8 @@ pub struct Verdict {
 
 /// A gain must be this large as a share, even if nothing is in doubt.
 const LEAST_GAIN: f64 = 0.05;
+/// And save so much: less can't be told from nothing.
+const LEAST_SAVED_NS: f64 = 1e6;
 /// And no doubt asks for more than this.
 const MOST_DOUBT: f64 = 0.5;
 
@@ -103,7 +105,8 @@ pub fn advise(measured: &Measurement, machine: &Machine, excluded: &[Exclusion])
     predictions.sort_by(|one, other| one.total_ns().total_cmp(&other.total_ns()));
     let serial_ns = measured.planned() * measured.wall_ns.mean;
     let doubt = LEAST_GAIN + measured.wall_ns.doubt().min(MOST_DOUBT);
-    let is_worth_it = |each: &Prediction| each.total_ns() * (1.0 + doubt) < serial_ns;
+    let is_worth_it =
+        |each: &Prediction| each.total_ns() * (1.0 + doubt) + LEAST_SAVED_NS < serial_ns;
     let rung = predictions
         .iter()
         .find(|each| each.rung != Rung::Serial && is_worth_it(each))

@@ -189,11 +189,11 @@ fn machines() -> impl Strategy<Value = Machine> {
 }
 
 /// What no measurement tells apart: less than this is no loss.
-const NOTHING_NS: u64 = 1_000_000;
+const NOTHING_NS: u64 = 1_500_000;
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 4_000,
+        cases: 60_000,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

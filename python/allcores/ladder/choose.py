@@ -42,8 +42,10 @@ FEW = 128
 """With so many items the first one is a noticeable part of all."""
 WATCHED_NS = 3_000_000
 """So long the lock is watched before a decision between threads and processes."""
-LOOK_AWAY_NS = 60_000_000
-"""How often it looks at what moving costs while the items are on another rung."""
+LOOK_AWAY_NS = 40_000_000
+"""So much waiting for results, and it looks whether the rung is worth it."""
+TOO_SLOW = 1.1
+"""A rung that takes so many times as long as the caller is left."""
 OTHERS = ("interpreters", "native", "cluster")
 
 
@@ -78,11 +80,13 @@ class Judge:
         self._size = 1
         self._look_at_ns = FIRST_LOOK_NS
         self._watch: Watch | None = None
-        self._left_at_ns = 0
+        self._is_away = False
+        self._was_early = False
         self._away_ns = 0
         self._away_count = 0
         self._moved = 0
         self._returns = 0
+        self._slow: dict[str, float] = {}
 
     # -- in the caller -------------------------------------------------------------------
 
@@ -143,7 +147,11 @@ class Judge:
         if free_share is not None:
             measured["free_share"] = free_share
         constants = machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
-        return advise(measured, constants, list(self._excluded.items()))
+        excluded = dict(self._excluded)
+        for rung, away_ns in self._slow.items():
+            if away_ns > probe.item_ns() / TOO_SLOW:
+                excluded[rung] = "gain_too_small"
+        return advise(measured, constants, list(excluded.items()))
 
     def _decide(self, verdict: Verdict) -> None:
         self.verdict = verdict
@@ -154,7 +162,7 @@ class Judge:
 
     def _leave_for(self, rung: str) -> None:
         self._where = rung
-        self._left_at_ns = time.perf_counter_ns()
+        self._is_away = False
         self._away_ns = self._away_count = self._moved = 0
         self._probe.lighten()
 
@@ -173,6 +181,7 @@ class Judge:
             rung = self._early(left, passed_ns, busy, free_share)
             if rung is None:
                 return True
+            self._was_early = True
             self._leave_for(rung)
             go(rung)
             return False
@@ -184,7 +193,7 @@ class Judge:
         pays then pays all the more when they take longer.
         """
         probe = self._probe
-        measured = probe.measured(left)
+        measured = probe.measured(left + 1)
         # It will be as much as it is now, so there is no doubt in it.
         measured.update(wall_ns=[float(passed_ns)] * 100, done=1)
         measured.update(busy_cores=max(busy, 1.0 - free_share), free_share=free_share)
@@ -224,33 +233,50 @@ class Judge:
 
     # -- elsewhere -----------------------------------------------------------------------
 
-    def on_away(self, count: int, stats: dict[str, int]) -> None:
-        """Results of `count` items came from the rung that was chosen, whose `stats` are so."""
-        now_ns = time.perf_counter_ns()
+    def on_away(self, count: int, stats: dict[str, int], waited_ns: int) -> None:
+        """Results of `count` items came from the rung that was chosen, whose `stats` are so, after
+        so long a wait.
+        """
         moved = stats.get("bytes_copied", 0) + stats.get("bytes_mapped", 0)
-        if not self._away_ns:
-            self._away_ns, self._moved = now_ns, moved
+        if not self._is_away:
+            # The first wait is for the start.
+            self._is_away, self._moved = True, moved
+            self._learn_start(waited_ns)
             return
+        self._away_ns += waited_ns
         self._away_count += count
-        if now_ns - self._away_ns < LOOK_AWAY_NS:
+        if self._away_ns < LOOK_AWAY_NS or not self._away_count:
             return
         bytes_an_item = (moved - self._moved) / self._away_count
-        self._away_ns, self._moved, self._away_count = now_ns, moved, 0
-        if self._where != "processes" or self._returns > 2:
-            return
+        away_ns = self._away_ns / self._away_count
+        self._moved, self._away_ns, self._away_count = moved, 0, 0
+        item_ns = self._probe.item_ns()
         here = machine.here()
         moving_ns = here.value("item_ns") + bytes_an_item / here.value("bytes_out_per_s") * 1e9
         workers = self._rungs.get(self._where, 1)
-        if moving_ns > self._probe.item_ns() * (1 - 1 / workers):
-            self._come_back(bytes_an_item)
+        if self._where == "processes" and moving_ns > item_ns * (1 - 1 / workers):
+            self._come_back(
+                away_ns, f"moving an item ({bytes_an_item:,.0f} bytes) takes longer than is gained"
+            )
+        elif away_ns > TOO_SLOW * item_ns:
+            self._come_back(
+                away_ns, f"an item took {away_ns / 1e6:.3f} ms there and {item_ns / 1e6:.3f} ms here"
+            )
 
-    def _come_back(self, bytes_an_item: float) -> None:
+    def _learn_start(self, waited_ns: int) -> None:
+        """How long the rung's start took, if that can be told from its first items."""
+        names = {"processes": "processes_start_ns", "threads": "threads_start_ns"}
+        name = names.get(self._where)
+        start_ns = waited_ns - 2 * self._probe.item_ns()
+        if name and self._where not in self._open and not self._was_early and start_ns > 0:
+            machine.here().learn(name, start_ns)
+
+    def _come_back(self, away_ns: float, why: str) -> None:
         """The caller measures anew."""
+        self._slow[self._where] = away_ns
         self._returns += 1
         self._where = CALLER
-        self.reason = (
-            f"serial: moving an item ({bytes_an_item:,.0f} bytes) takes longer than is gained"
-        )
+        self.reason = f"serial: {why}"
         self._probe.forget()
         self._size = 1
         # Each time it takes twice as long until it may leave again.

@@ -47,8 +47,10 @@ if TYPE_CHECKING:
         ) -> None:
             """The caller ran these items; if one `failed` its value is None."""
 
-        def on_away(self, count: int, stats: dict[str, int]) -> None:
-            """Results of `count` items came from the rung that was chosen, whose `stats` are so."""
+        def on_away(self, count: int, stats: dict[str, int], waited_ns: int) -> None:
+            """Results of `count` items came from the rung that was chosen, whose `stats` are so,
+            after so long a wait.
+            """
 
         def where(self, left: int | None) -> str:
             """The rung for what is `left`: "serial" for the caller."""
@@ -272,24 +274,25 @@ class Moving(Unroll):
 
     def _next(self) -> list[Any] | bytes | None:
         while not self._is_over:
+            begun_ns = time.perf_counter_ns()
             block: list[Any] | bytes | None = self._phase.refill()
             if block is not None:
                 count = len(block) if isinstance(block, list) else scalars_in(block)
                 self._done += count or 0
                 if self._tap is not None:
-                    self._look_away(self._tap, count or 0)
+                    self._look_away(self._tap, count or 0, time.perf_counter_ns() - begun_ns)
                 return block
             self._is_over = not self._move()
             if self._is_over:
                 self._judge.end()
         return None
 
-    def _look_away(self, tap: Tap, count: int) -> None:
+    def _look_away(self, tap: Tap, count: int, waited_ns: int) -> None:
         """Asks whether the rest shall stay on its rung."""
         rung = self._rung
         if rung is None or tap.is_closed or tap.has_ended:
             return
-        self._judge.on_away(count, rung.stats())
+        self._judge.on_away(count, rung.stats(), waited_ns)
         left = None if self._length is None else self._length - self._done
         if self._judge.where(left) != rung.name:
             tap.is_closed = True
