@@ -84,7 +84,8 @@ def test_pyo3_is_a_dependency_of_the_binding_only() -> None:
     [
         ("allcores-shm", set()),
         ("allcores-engine", {"allcores-shm"}),
-        ("allcores-py", {"allcores-engine"}),
+        ("allcores-advice", set()),
+        ("allcores-py", {"allcores-engine", "allcores-advice"}),
     ],
 )
 def test_arrows_between_crates_point_downwards(crate: str, may_use: set[str]) -> None:

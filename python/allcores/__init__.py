@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from concurrent.futures.process import BrokenProcessPool
 
     from .errors import RemoteError, TaskTimeout, TransportError, WorkerDied
+    from .ladder.compare import compare
+    from .ladder.comparison import Comparison
     from .ladder.executor import Executor
+    from .ladder.explain import explain
     from .ladder.mapping import map
     from .pool.executor import ProcessPoolExecutor
     from .pool.future import Future
@@ -46,6 +49,7 @@ __all__ = [
     "BrokenExecutor",
     "BrokenProcessPool",
     "CancelledError",
+    "Comparison",
     "Executor",
     "Future",
     "InvalidStateError",
@@ -58,6 +62,8 @@ __all__ = [
     "TransportError",
     "WorkerDied",
     "as_completed",
+    "compare",
+    "explain",
     "map",
     "options",
     "share",
@@ -66,6 +72,7 @@ __all__ = [
 
 _HOMES = {
     "BrokenProcessPool": "concurrent.futures.process",
+    "Comparison": "allcores.ladder.comparison",
     "Executor": "allcores.ladder.executor",
     "Future": "allcores.pool.future",
     "ProcessPoolExecutor": "allcores.pool.executor",
@@ -74,6 +81,8 @@ _HOMES = {
     "TransportError": "allcores.errors",
     "WorkerDied": "allcores.errors",
     "Shared": "allcores.pool.shares",
+    "compare": "allcores.ladder.compare",
+    "explain": "allcores.ladder.explain",
     "map": "allcores.ladder.mapping",
     "options": "allcores.pool.options",
     "share": "allcores.pool.sharing",

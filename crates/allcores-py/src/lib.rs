@@ -7,6 +7,7 @@
 
 use pyo3::prelude::*;
 
+mod advice;
 mod alarm;
 mod errors;
 mod home;
@@ -25,6 +26,8 @@ mod view;
 /// The engine of allcores.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::advice::{Verdict, advise};
     #[pymodule_export]
     use super::alarm::Alarm;
     #[pymodule_export]

@@ -94,7 +94,10 @@ def map(
     rung = backends.usable(backend).open(opening)
     try:
         results = rung.map(fn, *iterables, options=options)
+    except KeyboardInterrupt:
+        rung.abandon()
+        raise
     except BaseException:
-        rung.shutdown(wait=False, cancel_futures=True)
+        rung.shutdown(cancel_futures=True)
         raise
     return attended(results, options.meter, rung)

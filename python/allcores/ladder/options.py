@@ -16,14 +16,21 @@ from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ParamSpec, TypeVar
+    from typing import Any, ParamSpec, Protocol, TypeVar
 
+    from ..pool.feed import Part
     from ..pool.options import Options
-    from .backends.base import Recorder
     from .progress import Meter
 
     P = ParamSpec("P")
     T = TypeVar("T")
+
+    class Recorder(Protocol):
+        """Is told what ran; from any thread."""
+
+        def ran(self, lane: str, first: int, count: int, begun_ns: int, ended_ns: int) -> None:
+            """`count` items from index `first` on ran in `lane` (`time.monotonic_ns`)."""
+
 
 Kinds = tuple[type[BaseException], ...]
 
@@ -81,6 +88,7 @@ class CallOptions:
         ordered: results come in the order of the items.
         return_exceptions: what a call raised is given as its result.
         within: seconds after which asking a map for the next result raises `TimeoutError`.
+        part: that the items are the rest of a map.
         meter: told how many items have been finished.
         recorder: told what ran when.
     """
@@ -90,6 +98,7 @@ class CallOptions:
         "chunksize",
         "meter",
         "ordered",
+        "part",
         "recorder",
         "retries",
         "retry_on",
@@ -109,6 +118,7 @@ class CallOptions:
         ordered: bool = True,
         return_exceptions: bool = False,
         within: float | None = None,
+        part: Part | None = None,
         meter: Meter | None = None,
         recorder: Recorder | None = None,
     ) -> None:
@@ -127,6 +137,7 @@ class CallOptions:
         self.ordered = ordered
         self.return_exceptions = return_exceptions
         self.within = within
+        self.part = part
         self.meter = meter
         self.recorder = recorder
         if timeout is not None or retries != 0 or self.retry_on != ANY_EXCEPTION:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
     from . import parking
-    from .feed import Meter
+    from .feed import Meter, Part
     from .options import Options, Terms, View
     from .trace import Trace
 
@@ -201,7 +201,9 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         options: Options | None,
+        otherwise: Callable[[], Future[T]] | None = None,
     ) -> Future[T]:
+        """`otherwise` is called instead, if the call can't be pickled."""
         runtime = self._runtime
         terms = None
         if options is not None:
@@ -229,6 +231,8 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
             raise
         except BaseException as error:
             self._check_open()
+            if otherwise is not None:
+                return otherwise()
             codec.note_call(error, codec.name_of(fn), None, codec.argument_text(args))
             failed: Future[T] = Future()
             failed.set_exception(error)
@@ -295,6 +299,7 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
         ordered: bool,
         options: Options | None,
         meter: Meter | None = None,
+        part: Part | None = None,
     ) -> Iterator[T]:
         if chunksize is not None and chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
@@ -330,6 +335,7 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
             return_exceptions=return_exceptions,
             ordered=ordered,
             meter=meter,
+            part=part,
         )
 
     def options(self, **changes: Any) -> View:

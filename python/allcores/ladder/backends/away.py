@@ -2,7 +2,7 @@
 
 Imported there, where nothing of ours may be imported that needs the extension: only pickle and
 cloudpickle. An exception goes back as it pickles, if that can be undone;
-else its type's name, its text and its traceback do.
+else in parts, or in words.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Failure = tuple[bytes | None, str, str, str]
-    """The pickled exception, its type's name, its text, its traceback."""
+    Failure = tuple[bytes | None, bytes | None, str, str, str]
+    """The pickled exception, or its pickled class, arguments and attributes, or neither; its type's
+    name, its text, its traceback."""
 
 MOST_FUNCTIONS = 64
 
@@ -66,9 +67,18 @@ def _described(error: BaseException) -> Failure:
         text = "<its text could not be made>"
     trace = "".join(format_exception(kind, error, error.__traceback__))
     error.__traceback__ = error.__cause__ = error.__context__ = None
+    data = _there_and_back(error)
+    if data is not None:
+        return data, None, name, text, trace
+    parts = kind, error.args, getattr(error, "__dict__", {})
+    return None, _there_and_back(parts), name, text, trace
+
+
+def _there_and_back(value: object) -> bytes | None:
+    """The bytes of a value, if they can be unpickled."""
     try:
-        data = dumps(error)
+        data = dumps(value)
         pickle.loads(data)
     except BaseException:
-        return None, name, text, trace
-    return data, name, text, trace
+        return None
+    return data

@@ -28,12 +28,6 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     T = TypeVar("T")
 
-    class Recorder(Protocol):
-        """Is told what ran; from any thread."""
-
-        def ran(self, lane: str, first: int, count: int, begun_ns: int, ended_ns: int) -> None:
-            """`count` items from index `first` on ran in `lane` (`time.monotonic_ns`)."""
-
     class Backend(Protocol):
         """Makes executors of one rung."""
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future as StandardFuture
 from weakref import WeakSet
 
-from ...errors import RemoteError, remote_traceback
+from ...errors import RemoteError, blank, remote_traceback, restore_state
 from ...pool import codec
 from ...pool.future import Future
 from ...pool.shares import unshared
@@ -197,10 +197,15 @@ def _on_lost(feed: Feed, chunk: Chunk, error: BaseException, begun_ns: int) -> N
 
 def failed(failure: away.Failure) -> BaseException:
     """The exception that was raised there, its cause the traceback as text."""
-    data, name, text, trace = failure
+    data, parts, name, text, trace = failure
     error: BaseException = RemoteError(name, text, trace)
     if data is not None:
         error = pickle.loads(data)
+    elif parts is not None:
+        kind, args, state = pickle.loads(parts)
+        error = blank(kind, kind, args)
+        error.args = args
+        restore_state(error, state)
     error.__cause__ = remote_traceback(trace)
     return error
 
