@@ -12,7 +12,7 @@ MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: dev  ## builds everything and runs one job on threads, on standard processes and on allcores
+demo: dev  ## builds everything and runs one job on every rung of the ladder, with the verdict as a page
 	@$(VENV)/bin/python examples/gcd/demo.py
 
 test: dev  ## the whole gate: lints, types, Rust and Python tests, models, CPython's own tests

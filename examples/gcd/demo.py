@@ -1,5 +1,7 @@
-"""Runs the four scripts in turn and prints one table: what does the same job cost, done in four
-ways?
+"""What does the same job cost, done in many ways? Prints two tables and writes a page.
+
+First four scripts run in turn, each a whole program of its own. Then `allcores.compare` runs the
+ladder within this one, with the leverage and its verdict, and writes it all to `out/gcd.html`.
 
 Each run is a fresh interpreter, and each script times itself from before its pool exists until its
 pool is gone: what a user waits for. The rounds are interleaved, so that a busy moment of the
@@ -18,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from gcd import NUMBERS
+from gcd import NUMBERS, gcd
 
 SCRIPTS = {
     "serial": "serial.py",
@@ -26,6 +28,7 @@ SCRIPTS = {
     "standard processes": "processes.py",
     "allcores": "processes_allcores.py",
 }
+PAGE = Path(__file__).resolve().parents[2] / "out" / "gcd.html"
 RIGHT = [math.gcd(a, b) for a, b in NUMBERS]
 
 
@@ -62,12 +65,31 @@ def main() -> int:
             seconds[way].append(took)
             right[way] &= equal
 
+    show(ways, seconds, right)
+    return 0 if all(right.values()) and ladder(rounds) else 1
+
+
+def show(ways: dict[str, str], seconds: dict[str, list[float]], right: dict[str, bool]) -> None:
     serial = median(seconds["serial"])
     print(f"{'two workers':20} {'seconds':>8} {'speed-up':>9}   all ten results equal math.gcd")
     for way in ways:
         took = median(seconds[way])
         print(f"{way:20} {took:8.3f} {serial / took:8.2f}x   {'yes' if right[way] else 'NO'}")
-    return 0 if all(right.values()) else 1
+
+
+def ladder(repeats: int) -> bool:
+    """Every rung within this process; whether all results are equal, and right."""
+    if find_spec("allcores") is None:
+        return True
+    import allcores
+
+    print("the ladder, within one program", file=sys.stderr)
+    found = allcores.compare(gcd, NUMBERS, repeats=repeats, max_workers=2)
+    print(f"\n{found}")
+    PAGE.parent.mkdir(exist_ok=True)
+    found.to_html(PAGE)
+    print(f"the page: {PAGE}", file=sys.stderr)
+    return found.agree and list(allcores.map(gcd, NUMBERS)) == RIGHT
 
 
 if __name__ == "__main__":

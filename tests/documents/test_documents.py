@@ -1,7 +1,7 @@
 """What the documents show runs as it stands, and the translation says the same.
 
-Each block of Python is one program, after a prelude with the names that readers are meant to bring
-along: their function, their inputs, a pool.
+All blocks of Python of a document are one program, after a prelude with the names that readers are
+meant to bring along: their function, their inputs, a pool.
 """
 
 from __future__ import annotations
@@ -20,34 +20,32 @@ import math, time
 import allcores
 from allcores import ProcessPoolExecutor
 cases = list(range(8))
+parts = [cases[:4], cases[4:]]
 case = 3
 lookup_table = {number: number * number for number in range(1000)}
-pool = ProcessPoolExecutor(2)
+executor = pool = ProcessPoolExecutor(2)
 def simulate(case): return case * case
 def score(table, case): return table[case]
 """
 FAREWELL = """
-pool.shutdown()
+executor.shutdown()
 """
 
 
-def examples() -> list[tuple[str, int, str]]:
-    """Document, number of the block in it, and the block."""
-    paths = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    return [
-        (path.relative_to(ROOT).as_posix(), number, body)
-        for path in paths
-        for number, (tongue, body) in enumerate(BLOCK.findall(path.read_text(encoding="utf-8")))
-        if tongue == "python"
-    ]
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    if "```python" in path.read_text(encoding="utf-8")
+)
 
 
-@pytest.mark.parametrize(("document", "number", "block"), examples())
-def test_every_example_of_a_document_runs(
-    document: str, number: int, block: str, tmp_path: Path
-) -> None:
-    program = tmp_path / f"example_{number}_of_{Path(document).stem}.py"
-    program.write_text("\n".join([PRELUDE, block, FAREWELL]), encoding="utf-8")
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_example_of_a_document_runs(document: str, tmp_path: Path) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = [body for tongue, body in BLOCK.findall(text) if tongue == "python"]
+    lines = "\n".join([PRELUDE, *blocks, FAREWELL])
+    program = tmp_path / f"examples_of_{Path(document).stem}.py"
+    program.write_text(lines, encoding="utf-8")
     result = scripts.run([str(program)])
     assert result.code == 0, result.words
 

@@ -7,6 +7,8 @@ import itertools
 import os
 import signal
 import threading
+import warnings
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +149,18 @@ def test_moved_map_can_be_left(way: str, tmp_path: Path) -> None:
         next(results)
     results.close()  # type: ignore[attr-defined]
     assert rungs.marks(path) < 200
+
+
+def test_moved_map_ends_with_its_last_reference(way: str) -> None:
+    with allcores.Executor("auto", 1) as executor:
+        results = executor.map(abs, itertools.count())
+        for _ in range(30):
+            next(results)
+        gone = weakref.ref(results)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            del results
+        assert gone() is None
 
 
 def test_call_whose_argument_can_not_be_pickled_runs_in_a_thread() -> None:

@@ -10,7 +10,7 @@ of a millisecond, and can't while the interpreter's lock is held.
 
 ```
    held:   |--- 5 ms, until Python makes the holder give way ---|w|---        few wakes
-   free:   |w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|--        as many as there can be
+   free:   |w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|--       as many as there can be
 ```
 """
 
