@@ -226,6 +226,13 @@ def test_import_order_within_the_pool(module: str) -> None:
     assert known & UNKNOWN_TO[module] == set()
 
 
+def test_dask_is_named_in_one_file() -> None:
+    named = re.compile(r"^\s*(?:from|import) (?:dask|distributed)\b|_dask\(", re.MULTILINE)
+    assert [
+        module for module, path in modules().items() if named.search(path.read_text("utf-8"))
+    ] == ["ladder.backends.dask"]
+
+
 def test_pool_knows_no_other_room() -> None:
     rooms = ("ladder", "native")
     assert [

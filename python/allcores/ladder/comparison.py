@@ -9,6 +9,8 @@ import json
 import os
 from statistics import median
 
+from .leverage import leverage_words
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -241,11 +243,3 @@ class Comparison:
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
         return text
-
-
-def leverage_words(leverage: tuple[float, float, float]) -> str:
-    """How a leverage is said."""
-    value, low, high = leverage
-    words = f"{value:,.3g} seconds of computing per second of moving data"
-    words += f" ({low:,.3g} to {high:,.3g} for nine items of ten)"
-    return words + ("; below 1, so processes can't pay" if value < 1 else "")

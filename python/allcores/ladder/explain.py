@@ -10,7 +10,7 @@ from .._core import advise
 from ..pool import codec, nesting
 from . import machine
 from .choose import OTHERS
-from .comparison import leverage_words
+from .leverage import leverage_words
 from .probe import Probe, Unpicklable
 
 TYPE_CHECKING = False

@@ -8,11 +8,51 @@ from __future__ import annotations
 
 from html import escape
 
-from .comparison import leverage_words
+from .leverage import leverage_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .comparison import Comparison, Row
+    from collections.abc import Sequence
+    from typing import Any, Protocol
+
+    class Row(Protocol):
+        """A rung, as far as it is drawn (`comparison.Row`)."""
+
+        backend: str
+        chosen: str
+        equal: bool
+        lanes: list[list[tuple[float, float]]]
+        seconds: list[float]
+        why_not: str
+
+        @property
+        def median(self) -> float | None: ...
+
+    class Comparison(Protocol):
+        """What is drawn (`comparison.Comparison`)."""
+
+        advice: str
+        cores: int
+        function: str
+        items: int
+        leverage: tuple[float, float, float] | None
+        notes: list[str]
+        terms: dict[str, list[tuple[str, float]]]
+
+        @property
+        def agree(self) -> bool: ...
+
+        @property
+        def best(self) -> Row | None: ...
+
+        @property
+        def rows(self) -> Sequence[Row]: ...
+
+        @property
+        def verdict(self) -> str: ...
+
+        def times_serial(self, row: Any) -> float | None: ...
+
 
 WIDTH, LABEL, LINE = 720, 110, 26
 MOST_SPANS = 4_000
