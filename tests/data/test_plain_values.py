@@ -207,4 +207,5 @@ def test_one_object_that_is_there_twice_is_not_taken_for_lone_bytes() -> None:
     assert plain_call((value, value), {}) is None
     assert plain_call((value,), {"name": value}) is None
     data = plain_call((value,), {})
-    assert data is not None and pickle.loads(data) == ((value,), {})
+    assert data is not None
+    assert pickle.loads(data) == ((value,), {})
