@@ -226,6 +226,23 @@ def test_c44_the_statistics_of_bytes_are_true(implementation: Implementation) ->
         assert all(same(values, result) for result in results)
 
 
+@pytest.mark.ours_only("more keywords")
+def test_over_sockets_large_buffers_are_copied_and_not_mapped(
+    implementation: Implementation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written for the first of these calls, and copied for each of them, both ways."""
+    monkeypatch.setenv("ALLCORES_LINK", "stream")
+    size = 4 * MIB
+    values = numpy.ones(size // 8)
+    with implementation.pool() as pool:
+        for _ in range(3):
+            assert same(values, pool.submit(tasks.identity, values).result())
+        stats = pool.stats()
+    assert stats["bytes_mapped"] == 0
+    assert 7 * size <= stats["bytes_copied"] < 7 * size + MIB
+    assert stats["bytes_saved"] == 2 * size
+
+
 def test_pickles_of_buffers_have_no_secrets() -> None:
     """What is not beside a stream is in it: these pickles are ordinary ones."""
     from allcores.pool.codec import Encoder

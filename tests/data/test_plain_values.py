@@ -186,3 +186,26 @@ def test_items_taken_in_two_threads_are_all_there(implementation: Implementation
         for thread in threads:
             thread.join()
     assert sorted(taken) == list(range(1, 5_001))
+
+
+LENGTHS = [255, 256, 1000, 1020, 8 << 10, (60 << 10) - 1, 60 << 10, 1 << 20]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_lone_bytes_of_every_length_arrive(
+    implementation: Implementation, link: str, length: int
+) -> None:
+    value = bytes(range(256)) * (length // 256 + 1)
+    value = value[:length]
+    with implementation.pool() as pool:
+        assert pool.submit(tasks.identity, value).result() == value
+        assert list(pool.map(tasks.identity, [value] * 3)) == [value] * 3
+
+
+def test_one_object_that_is_there_twice_is_not_taken_for_lone_bytes() -> None:
+    value = b"x" * 5000
+    assert plain_call((value, value), {}) is None
+    assert plain_call((value,), {"name": value}) is None
+    data = plain_call((value,), {})
+    assert data is not None
+    assert pickle.loads(data) == ((value,), {})

@@ -1,6 +1,6 @@
 //! How many bytes went between the parent and its workers, and how: for who wants to know.
 
-use crate::payload::{Body, Parcel, Payload};
+use crate::payload::{Arrived, Body, Parcel, Payload};
 
 /// Counts in bytes, both ways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,7 +12,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    pub(crate) fn sent(&mut self, payload: &Payload) {
+    /// Over a link that lends parcels where they lie.
+    pub(crate) fn lent(&mut self, payload: &Payload) {
         self.copied += payload.letter().len() as u64;
         for parcel in payload.parcels() {
             match parcel {
@@ -22,8 +23,18 @@ impl Traffic {
         }
     }
 
+    /// Over a link that writes everything out, parcels too.
+    pub(crate) fn written(&mut self, payload: &Payload) {
+        self.copied += payload.weight();
+    }
+
+    /// From a worker, which wrote all of it.
     pub(crate) fn came(&mut self, body: &Body) {
         self.copied += body.weight();
-        self.mapped += body.weight() - body.len() as u64;
+        for parcel in body.parcels() {
+            if let Arrived::Shared(view) = parcel {
+                self.mapped += view.len() as u64;
+            }
+        }
     }
 }

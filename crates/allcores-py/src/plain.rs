@@ -7,6 +7,8 @@
 //! with the same few operations; whatever stands for more than a value is left to Python as well,
 //! before anything was made of it that could be seen.
 //!
+//! Lone bytes of some kilobytes are written too, and read by how they begin.
+//!
 //! Written: protocol 5 without a frame and without memo. A mutable value is not written, since it
 //! might be there twice and must then arrive as one; a tuple that is there twice arrives as two
 //! equal ones.
@@ -20,7 +22,14 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 /// Nothing longer is written here: large values cost more than their handling anyway.
 const MOST: usize = 512;
 
-/// Nothing longer is read here: for long pickles the C unpickler is the quicker one.
+/// Bytes of such lengths are written here if they are all there is: nothing in them has to be looked at,
+/// and nothing can be there twice.
+const LONE_BYTES: std::ops::Range<usize> = 256..60 << 10;
+
+/// How the pickle of lone bytes begins. The C pickler's begin with a frame.
+pub(crate) const LONE: [u8; 3] = [op::PROTO, PROTOCOL, op::BINBYTES];
+
+/// Nothing longer is read here, lone bytes apart: for long pickles the C unpickler is the quicker one.
 pub(crate) const MOST_READ: usize = 1024;
 
 /// Tuples may be nested so deep.
@@ -67,10 +76,28 @@ const FINDER: &[u8] = b"callcores.pool.given\nvalue_of\n";
 
 /// The pickle of a value, if it is plain.
 pub(crate) fn pickled(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
+    if let Some(bytes) = lone(value) {
+        return Some(lone_pickled(bytes, &[op::STOP]));
+    }
     let mut out = begun();
     append(value, &mut out)?;
     out.push(op::STOP);
     Some(out)
+}
+
+fn lone<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    let bytes = value.cast_exact::<PyBytes>().ok()?.as_bytes();
+    LONE_BYTES.contains(&bytes.len()).then_some(bytes)
+}
+
+fn lone_pickled(bytes: &[u8], rest: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(bytes.len()).expect("lone bytes are few");
+    let mut out = Vec::with_capacity(LONE.len() + 4 + bytes.len() + rest.len());
+    out.extend(LONE);
+    out.extend(len.to_le_bytes());
+    out.extend(bytes);
+    out.extend(rest);
+    out
 }
 
 /// Writes a value, if it is plain, behind what is there; if it is not, what is there stays as it is.
@@ -107,6 +134,11 @@ fn pickled_call(
     kwargs: &Bound<'_, PyDict>,
     names: &mut Names<'_>,
 ) -> Option<Vec<u8>> {
+    if let (1, true, Ok(only)) = (args.len(), kwargs.is_empty(), args.get_borrowed_item(0))
+        && let Some(bytes) = lone(&only)
+    {
+        return Some(lone_pickled(bytes, &[op::TUPLE1, op::EMPTY_DICT, op::TUPLE2, op::STOP]));
+    }
     let mut out = begun();
     let room = Room { end: MOST, depth: DEEPEST };
     write_tuple(args, &mut out, room, names)?;

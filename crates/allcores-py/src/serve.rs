@@ -87,10 +87,17 @@ impl<'py> Server<'_, 'py> {
 
     fn read(&self, py: Python<'py>, work: &Work) -> PyResult<Option<Call<'py>>> {
         let Work::Task { task, body } = work else { return Ok(None) };
-        let mut room = [0; plain::MOST_READ];
-        let (Some(number), true, Some(room)) =
-            (task.function, task.tag == self.tags.call, room.get_mut(..body.len()))
-        else {
+        let (Some(number), true) = (task.function, task.tag == self.tags.call) else {
+            return Ok(None);
+        };
+        let (mut few, mut many);
+        let room = if body.len() <= plain::MOST_READ {
+            few = [0; plain::MOST_READ];
+            &mut few[..body.len()]
+        } else if body.parcels().is_empty() && body.first(plain::LONE.len()) == plain::LONE {
+            many = vec![0; body.len()];
+            &mut many[..]
+        } else {
             return Ok(None);
         };
         let Some(function) = self.functions.get_item(number.0)? else { return Ok(None) };

@@ -80,7 +80,7 @@ pub(super) fn send_over(
     for id in payload.needs().iter().chain(&task.function) {
         teach(link, *id, functions, traffic)?;
     }
-    traffic.sent(payload);
+    count(traffic, link, payload);
     link.sender.send_task(task, payload.cargo())
 }
 
@@ -101,6 +101,14 @@ fn teach(
     }
     link.sender.send_function(id, function.payload.cargo())?;
     link.functions.insert(id);
-    traffic.sent(&function.payload);
+    count(traffic, link, &function.payload);
     Ok(())
+}
+
+fn count(traffic: &mut Traffic, link: &WorkerLink, payload: &Payload) {
+    if link.sender.lends_parcels() {
+        traffic.lent(payload);
+    } else {
+        traffic.written(payload);
+    }
 }

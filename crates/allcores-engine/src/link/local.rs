@@ -157,6 +157,10 @@ impl Sender for LocalSender {
         self.0.lock().started.last().copied()
     }
 
+    fn lends_parcels(&self) -> bool {
+        true
+    }
+
     fn has_marks(&self) -> bool {
         true
     }

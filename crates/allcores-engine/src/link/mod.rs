@@ -177,6 +177,8 @@ pub trait Sender: Send {
     /// The one of them that runs, if any does. While it is the answer and nothing else is there that
     /// could start, the worker can be in no other.
     fn running(&self) -> Option<(BatchId, Instance)>;
+    /// Whether parcels in shared memory are lent where they lie; else they are copied like letters.
+    fn lends_parcels(&self) -> bool;
     /// Whether the worker marks what it does.
     fn has_marks(&self) -> bool {
         false

@@ -186,6 +186,10 @@ impl Sender for ShmSender {
         newest.map(|(batch, sent)| (batch, sent.instance))
     }
 
+    fn lends_parcels(&self) -> bool {
+        true
+    }
+
     fn has_marks(&self) -> bool {
         true
     }

@@ -259,6 +259,10 @@ impl Sender for StreamSender {
         self.unanswered.retain(|(sent, _)| *sent != batch);
     }
 
+    fn lends_parcels(&self) -> bool {
+        false
+    }
+
     fn sleeper(&mut self) -> Option<Arc<dyn Wake>> {
         // The kernel wakes the worker; what it did not take is the collector's to write.
         (!self.unwritten.is_empty()).then(|| Arc::new(self.collector.clone()) as Arc<dyn Wake>)
