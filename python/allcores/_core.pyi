@@ -4,7 +4,7 @@ Whatever is made here belongs to the process that made it: in a forked child eac
 raises `RuntimeError`. Seconds may be below zero (at once) or None (for ever).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, Self, final
 
 from typing_extensions import disjoint_base
@@ -24,7 +24,9 @@ __all__ = [
     "Slot",
     "Tally",
     "Unroll",
+    "Verdict",
     "Walk",
+    "advise",
     "mark_forked",
     "names_main",
     "note_fork",

@@ -7,6 +7,7 @@ use std::collections::BinaryHeap;
 
 use allcores_advice::{Exclusion, Machine, Measurement, Refusal, Rung, Sample, advise, predict};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// What a function costs, item by item.
 #[derive(Clone, Debug)]
@@ -105,7 +106,22 @@ fn with_workers(
     arrivals.into_iter().fold(start, |_, end| caller.take(end, whole(receive_ns)))
 }
 
+/// The mean over items that begin at another place: nobody knows in which order they come.
 fn simulated(rung: Rung, profile: &Profile, machine: &Machine) -> u64 {
+    let count = profile.durations_ns.len();
+    let mut turned = profile.clone();
+    let mut sum = 0;
+    for turn in 0..ORDERS {
+        turned.durations_ns.clone_from(&profile.durations_ns);
+        turned.durations_ns.rotate_left(turn * count / ORDERS);
+        sum += once(rung, &turned, machine);
+    }
+    sum / ORDERS as u64
+}
+
+const ORDERS: usize = 8;
+
+fn once(rung: Rung, profile: &Profile, machine: &Machine) -> u64 {
     let workers = machine.workers(rung).min(profile.durations_ns.len()).max(1);
     let measured = profile.measured();
     if rung == Rung::Threads {
@@ -193,8 +209,10 @@ const NOTHING_NS: u64 = 1_500_000;
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 60_000,
+        cases: 4_000,
         failure_persistence: None,
+        // The same cases each time: a run says something about the change before it.
+        rng_seed: RngSeed::Fixed(46),
         ..ProptestConfig::default()
     })]
 

@@ -260,7 +260,8 @@ class Judge:
             )
         elif away_ns > TOO_SLOW * item_ns:
             self._come_back(
-                away_ns, f"an item took {away_ns / 1e6:.3f} ms there and {item_ns / 1e6:.3f} ms here"
+                away_ns,
+                f"an item took {away_ns / 1e6:.3f} ms there and {item_ns / 1e6:.3f} ms here",
             )
 
     def _learn_start(self, waited_ns: int) -> None:

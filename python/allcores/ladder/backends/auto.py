@@ -77,9 +77,7 @@ class AutoExecutor(RungExecutor):
             return iter(())
         if options.timeout is not None or not self._initialized:
             return self.rung("processes").map(fn, *iterables, options=options)
-        judge = Judge(
-            fn, self._eligible(), set(self._rungs), max_workers=self._options.max_workers
-        )
+        judge = Judge(fn, self._eligible(), set(self._rungs), max_workers=self._options.max_workers)
         moving = Moving(fn, iterables, options, judge, self.rung)
         self._maps.add(moving)
         return moving
