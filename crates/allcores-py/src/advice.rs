@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 /// What was measured, as `ladder.probe` says it. Times in nanoseconds, an item's unless it says more.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Measured {
+pub(crate) struct Measured {
     wall_ns: Vec<f64>,
     done: u64,
     left: Option<u64>,
@@ -44,7 +44,7 @@ impl Measured {
 /// The machine's constants, as `ladder.machine` says them.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Constants {
+pub(crate) struct Constants {
     cores: usize,
     max_workers: Option<usize>,
     is_free_threaded: bool,
