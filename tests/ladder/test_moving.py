@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
+import signal
 import threading
+import warnings
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import nested, rungs, tasks
+from support.meetings import Meeting, Place
 
 import allcores
 from allcores.ladder.backends import auto
@@ -146,6 +151,18 @@ def test_moved_map_can_be_left(way: str, tmp_path: Path) -> None:
     assert rungs.marks(path) < 200
 
 
+def test_moved_map_ends_with_its_last_reference(way: str) -> None:
+    with allcores.Executor("auto", 1) as executor:
+        results = executor.map(abs, itertools.count())
+        for _ in range(30):
+            next(results)
+        gone = weakref.ref(results)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            del results
+        assert gone() is None
+
+
 def test_call_whose_argument_can_not_be_pickled_runs_in_a_thread() -> None:
     with allcores.Executor("auto", 1) as executor:
         lock = threading.Lock()
@@ -160,3 +177,46 @@ def test_call_never_runs_in_the_caller() -> None:
         for argument in (1, lock):
             future = executor.submit(lambda _: (os.getpid(), threading.get_ident()), argument)
             assert future.result(timeout=50) != here
+
+
+def two_who_meet(place: Place, number: int) -> int:
+    """Each of them ends when both have come."""
+    place.arrive(number)
+    place.wait()
+    return number
+
+
+@pytest.mark.parametrize("sized", [True, False], ids=["list", "generator"])
+def test_c47_others_start_while_the_first_takes_long(meeting: Meeting, sized: bool) -> None:
+    def let_go() -> None:
+        there.extend(int(each.words) for each in meeting.await_arrivals(2 if sized else 1))
+        meeting.open()
+
+    there: list[int] = []
+    hand = threading.Thread(target=let_go)
+    hand.start()
+    numbers: Any = range(2) if sized else iter(range(2))
+    task = functools.partial(two_who_meet, meeting.place)
+    assert list(allcores.map(task, numbers)) == [0, 1]
+    hand.join()
+    assert sorted(there) == ([0, 1] if sized else [0])
+
+
+def test_interrupt_of_a_long_item_gives_up_the_others(meeting: Meeting) -> None:
+    def interrupt() -> None:
+        meeting.await_arrivals(2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def wait(number: int) -> None:
+        meeting.place.arrive(number)
+        over.wait()
+
+    over = threading.Event()
+    hand = threading.Thread(target=interrupt)
+    hand.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(allcores.map(wait, range(2)))
+    finally:
+        over.set()
+        hand.join()

@@ -259,10 +259,8 @@ class Judge:
                 away_ns, f"moving an item ({bytes_an_item:,.0f} bytes) takes longer than is gained"
             )
         elif away_ns > TOO_SLOW * item_ns:
-            self._come_back(
-                away_ns,
-                f"an item took {away_ns / 1e6:.3f} ms there and {item_ns / 1e6:.3f} ms here",
-            )
+            there, back = away_ns / 1e6, item_ns / 1e6
+            self._come_back(away_ns, f"an item took {there:.3f} ms there and {back:.3f} ms here")
 
     def _learn_start(self, waited_ns: int) -> None:
         """How long the rung's start took, if that can be told from its first items."""

@@ -9,8 +9,8 @@ The first `allcores.map` of a program must not pay for measuring, so there are t
 3. `refresh`: everything measured with real pools, in less than a second; for `allcores.explain` and
    for those who want it.
 
-The cache is `allcores/machine-v1.json` in the user's cache folder (`XDG_CACHE_HOME`). A file that
-is damaged, or of another version or machine, is as none; one that can't be written stays in memory.
+The cache is `allcores/machine-v1.json` in the user's cache folder (`XDG_CACHE_HOME`). A file that's
+damaged, or of another version or machine, is as none; one that can't be written stays in memory.
 It is replaced in one step, so that two processes that write at once do no harm.
 """
 

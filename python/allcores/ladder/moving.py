@@ -185,6 +185,24 @@ class Ahead:
         self._meter.count(done + self._before)
 
 
+class RunsHere:
+    """Runs items that can't leave this process. It does not keep their map alive."""
+
+    def __init__(
+        self, fn: Callable[..., Any], options: CallOptions, context: Context, *, star: bool
+    ) -> None:
+        self._fn = fn
+        self._options = options
+        self._context = context
+        self._star = star
+
+    def __call__(self, first: int, item: Any) -> tuple[list[Any], dict[int, Any]]:
+        part = Part(first, star=self._star)
+        options = self._options.changed(meter=None, part=part)
+        one = self._context.copy().run(SerialMap, self._fn, ([item],), options)
+        return one.run_items([item])
+
+
 class _Meanwhile:
     """Has a map begin elsewhere, and does not keep it alive."""
 
@@ -353,15 +371,9 @@ class Moving(Unroll):
         meter: Any = self._options.meter
         if meter is not None and done:
             meter = Ahead(meter, done)
-        part = Part(done, star=self._star, otherwise=self._run_here)
+        here = RunsHere(self._fn, self._options, self._context, star=self._star)
+        part = Part(done, star=self._star, otherwise=here)
         return self._options.changed(within=within, meter=meter, part=part)
-
-    def _run_here(self, first: int, item: Any) -> tuple[list[Any], dict[int, Any]]:
-        """Runs an item that can't leave this process."""
-        part = Part(first, star=self._star)
-        options = self._options.changed(meter=None, part=part)
-        one = self._context.copy().run(SerialMap, self._fn, ([item],), options)
-        return one.run_items([item])
 
     def run_if_unattended(self) -> None:
         """Makes all calls, if nobody has asked for a result and will not have bounded them."""

@@ -9,8 +9,8 @@ function lets other threads run is seen by a *watch*: a thread that wakes every 
 of a millisecond, and can't while the interpreter's lock is held.
 
 ```
-   held:   |--- 5 ms, until Python makes the holder give way ---|w|---  few wakes
-   free:   |w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|--  as many as can be
+   held:   |--- 5 ms, until Python makes the holder give way ---|w|---        few wakes
+   free:   |w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|--       as many as there can be
 ```
 """
 
