@@ -185,8 +185,10 @@ impl Costs {
         let is_apart = rung.moves_data();
         let item_ns =
             if is_apart { measured.apart_ns() + moving_there_ns } else { measured.wall_ns.mean };
-        let compute_ns = items * item_ns / crew;
         let cores = (self.cores as f64).max(1.0);
+        // More calls at a time than cores help only those that wait.
+        let side_by_side = crew.min(cores / measured.busy_cores.clamp(f64::MIN_POSITIVE, 1.0));
+        let compute_ns = items * item_ns / side_by_side.max(1.0);
         // Each of these is a lower bound; the largest sets the pace. The caller needs a core too,
         // and, where all share one lock, the lock.
         let own_ns = if is_apart { moving_there_ns } else { 0.0 };
@@ -199,13 +201,18 @@ impl Costs {
         };
         let caller_ns = move_in_ns + move_out_ns;
         // All begin at once: the last of the crew gets the lock, or a core, when the others had it.
-        // Its own computing without the lock can go on while others have it.
+        // Its own computing without the lock can go on while others have it. The caller sends to
+        // one after the other, and has the last results to take when all have ended.
         let queue_ns = (crew * self.locked_ns - measured.cpu_ns()).max(0.0)
-            + (crew / cores - 1.0).max(0.0) * measured.cpu_ns();
+            + (crew - 1.0) * if is_apart { moving_there_ns } else { 0.0 };
         let pace_ns = (compute_ns + queue_ns).max(cores_ns).max(lock_ns).max(caller_ns);
-        // Where something else sets the pace, the uneven end is hidden behind it.
-        let tail_ns = self.tail_ns(measured, item_ns, crew).min(items * item_ns - compute_ns)
-            - (pace_ns - compute_ns - queue_ns).max(0.0);
+        // Where something else sets the pace, the uneven end is hidden behind it; but no end is
+        // before that of the longest.
+        let longest_ns = item_ns + self.excess_ns(measured);
+        let uneven_ns = self.uneven_ns(measured, item_ns, side_by_side.max(1.0));
+        let tail_ns = (uneven_ns.min(items * item_ns - compute_ns)
+            - (pace_ns - compute_ns - queue_ns).max(0.0))
+        .max(longest_ns - pace_ns);
         // What moves while workers compute is hidden; the sum of the terms is the pace.
         let hidden_ns = pace_ns - compute_ns;
         let shown = if caller_ns > 0.0 { (hidden_ns / caller_ns).min(1.0) } else { 0.0 };
@@ -220,15 +227,16 @@ impl Costs {
         Prediction { rung, workers, terms }
     }
 
+    /// By how much the longest item is longer than others.
+    fn excess_ns(&self, measured: &Measurement) -> f64 {
+        (measured.wall_ns.largest - measured.wall_ns.mean).max(0.0)
+    }
+
     /// How long after the ideal end the last item ends: by what does not divide evenly, or by one
     /// that is longer than the others and comes late.
-    fn tail_ns(&self, measured: &Measurement, item_ns: f64, crew: f64) -> f64 {
+    fn uneven_ns(&self, measured: &Measurement, item_ns: f64, crew: f64) -> f64 {
         let items = measured.planned();
-        let uneven = ((items / crew).ceil() - items / crew) * item_ns;
-        let longest = measured.wall_ns.largest.max(measured.wall_ns.mean);
-        let late = (longest - measured.wall_ns.mean) * (1.0 - 1.0 / crew) / 2.0;
-        // No end is before that of the longest.
-        let least = longest - items * item_ns / crew;
-        uneven.max(late).max(least)
+        let uneven = ((items / crew.ceil()).ceil() - items / crew) * item_ns;
+        uneven.max(self.excess_ns(measured) * (1.0 - 1.0 / crew) / 2.0)
     }
 }

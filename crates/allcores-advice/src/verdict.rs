@@ -12,6 +12,8 @@ use crate::rung::{Exclusion, Refusal, Rung};
 pub struct Leverage {
     /// Of the item in the middle.
     pub value: f64,
+    /// Of all items together.
+    pub of_all: f64,
     /// A tenth of the items has less.
     pub low: f64,
     /// A tenth has more.
@@ -30,7 +32,12 @@ impl Leverage {
             + (bytes_in + bytes_out) * 1e9;
         let of = |computing_ns: f64| computing_ns / moving_ns.max(1.0);
         let wall = &measured.wall_ns;
-        Leverage { value: of(wall.median), low: of(wall.low), high: of(wall.high) }
+        Leverage {
+            value: of(wall.median),
+            of_all: of(wall.mean),
+            low: of(wall.low),
+            high: of(wall.high),
+        }
     }
 }
 
@@ -139,7 +146,7 @@ fn possible(
     if rung == Rung::Threads && !machine.is_free_threaded && measured.free_share < LEAST_FREE {
         return Err(Refusal::LockHeld);
     }
-    if rung.moves_data() && rung != Rung::Cluster && leverage.value < 1.0 {
+    if rung.moves_data() && rung != Rung::Cluster && leverage.of_all < 1.0 {
         return Err(Refusal::LeverageBelowOne);
     }
     predict(rung, measured, machine).ok_or(Refusal::SpeedUnknown)

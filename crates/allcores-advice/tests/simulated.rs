@@ -7,6 +7,7 @@ use std::collections::BinaryHeap;
 
 use allcores_advice::{Exclusion, Machine, Measurement, Refusal, Rung, Sample, advise, predict};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// What a function costs, item by item.
 #[derive(Clone, Debug)]
@@ -65,35 +66,38 @@ fn serially(profile: &Profile) -> u64 {
     profile.durations_ns.iter().map(|each| whole(*each)).sum()
 }
 
-/// A worker takes an item when it is free; the caller must have sent it by then; computing needs a
-/// core for its busy part, and results go through the caller again.
-fn with_workers(
-    profile: &Profile,
+/// Who works, and what moving takes.
+struct Crew {
     workers: usize,
     cores: usize,
     start_ns: f64,
     worker_ns: f64,
     send_ns: f64,
     receive_ns: f64,
+    /// The worker's own part of moving.
     own_ns: f64,
-    locked: bool,
-) -> u64 {
-    let start = whole(start_ns);
+    shares_a_lock: bool,
+}
+
+/// A worker takes an item when it is free; the caller must have sent it by then; computing needs a
+/// core for its busy part, and results go through the caller again. The lock is held in one piece.
+fn with_workers(profile: &Profile, of: &Crew) -> u64 {
+    let start = whole(of.start_ns);
     let mut caller = Shared::new(1, start);
     // Workers are there one after the other.
     let mut crew: BinaryHeap<Reverse<u64>> =
-        (1..=workers).map(|each| Reverse(start + whole(each as f64 * worker_ns))).collect();
-    let mut busy = Shared::new(cores, start);
+        (1..=of.workers).map(|each| Reverse(start + whole(each as f64 * of.worker_ns))).collect();
+    let mut busy = Shared::new(of.cores, start);
     let mut lock = Shared::new(1, start);
     let mut arrivals = Vec::new();
     for duration in &profile.durations_ns {
-        let sent = caller.take(start, whole(send_ns));
+        let sent = caller.take(start, whole(of.send_ns));
         let Reverse(free) = crew.pop().expect("there is a worker");
         let begun = free.max(sent);
-        let computing = whole(duration * profile.busy.min(1.0) + own_ns);
+        let computing = whole(duration * profile.busy.min(1.0) + of.own_ns);
         let waiting = whole(duration * (1.0 - profile.busy).max(0.0));
         let mut end = busy.take(begun, computing);
-        if locked {
+        if of.shares_a_lock {
             let held = whole((duration * (1.0 - profile.free)).min(duration * profile.busy));
             end = end.max(lock.take(begun, held));
         }
@@ -102,43 +106,57 @@ fn with_workers(
         arrivals.push(end);
     }
     arrivals.sort_unstable();
-    arrivals.into_iter().fold(start, |_, end| caller.take(end, whole(receive_ns)))
+    arrivals.into_iter().fold(start, |_, end| caller.take(end, whole(of.receive_ns)))
 }
 
+/// The mean over items that begin at another place: nobody knows in which order they come.
 fn simulated(rung: Rung, profile: &Profile, machine: &Machine) -> u64 {
+    let count = profile.durations_ns.len();
+    let mut turned = profile.clone();
+    let mut sum = 0;
+    for turn in 0..ORDERS {
+        turned.durations_ns.clone_from(&profile.durations_ns);
+        turned.durations_ns.rotate_left(turn * count / ORDERS);
+        sum += once(rung, &turned, machine);
+    }
+    sum / ORDERS as u64
+}
+
+const ORDERS: usize = 8;
+
+fn once(rung: Rung, profile: &Profile, machine: &Machine) -> u64 {
     let workers = machine.workers(rung).min(profile.durations_ns.len()).max(1);
     let measured = profile.measured();
+    let crew = Crew {
+        workers,
+        cores: machine.cores,
+        start_ns: machine.threads_start_ns,
+        worker_ns: 0.0,
+        send_ns: machine.handover_ns,
+        receive_ns: 0.0,
+        own_ns: 0.0,
+        shares_a_lock: !machine.is_free_threaded,
+    };
     if rung == Rung::Threads {
-        return with_workers(
-            profile,
-            workers,
-            machine.cores,
-            machine.threads_start_ns,
-            0.0,
-            machine.handover_ns,
-            0.0,
-            0.0,
-            !machine.is_free_threaded,
-        );
+        return with_workers(profile, &crew);
     }
     if rung == Rung::Processes {
-        let send = machine.item_ns / 2.0
+        let send_ns = machine.item_ns / 2.0
             + measured.pickle_ns
             + 1e9 * measured.argument_bytes / machine.bytes_in_per_s;
-        let receive = machine.item_ns / 2.0
+        let receive_ns = machine.item_ns / 2.0
             + measured.result_pickle_ns
             + 1e9 * measured.result_bytes / machine.bytes_out_per_s;
-        return with_workers(
-            profile,
-            workers,
-            machine.cores,
-            machine.processes_start_ns,
-            machine.process_ns,
-            send,
-            receive,
-            send + receive,
-            false,
-        ) + whole(machine.round_trip_ns);
+        let apart = Crew {
+            start_ns: machine.processes_start_ns,
+            worker_ns: machine.process_ns,
+            send_ns,
+            receive_ns,
+            own_ns: send_ns + receive_ns,
+            shares_a_lock: false,
+            ..crew
+        };
+        return with_workers(profile, &apart) + whole(machine.round_trip_ns);
     }
     serially(profile)
 }
@@ -193,8 +211,10 @@ const NOTHING_NS: u64 = 1_500_000;
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 60_000,
+        cases: 4_000,
         failure_persistence: None,
+        // The same cases each time: a run says something about the change before it.
+        rng_seed: RngSeed::Fixed(46),
         ..ProptestConfig::default()
     })]
 
