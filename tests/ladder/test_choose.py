@@ -75,6 +75,15 @@ def test_rule(profile: dict[str, Any], expected: str) -> None:
     assert judged(**profile)._where == expected
 
 
+@pytest.mark.parametrize("items", [2, 10, 100, 1000])
+def test_c46_ten_milliseconds_of_work_never_leave_the_caller(items: int) -> None:
+    judge = Judge(abs, TWO, set())
+    judge._probe.free_share = 0.0
+    for left in range(items - 1, -1, -1):
+        judge.on_block([1], [1], False, 10_000_000 // items, 10_000_000 // items)
+        assert judge.where(left) == "serial"
+
+
 def test_reason_names_rung_times_and_leverage() -> None:
     judge = judged(10_000_000)
     assert judge.reason.startswith("processes: ")
