@@ -46,6 +46,9 @@ LOOK_AWAY_NS = 40_000_000
 """So much waiting for results, and it looks whether the rung is worth it."""
 TOO_SLOW = 1.1
 """A rung that takes so many times as long as the caller is left."""
+EARLY_TIMES, EARLY_S = 1.3, 0.02
+"""Others begin elsewhere while the first item runs only if so many times, and seconds, are gained.
+"""
 OTHERS = ("interpreters", "native", "cluster")
 
 
@@ -87,6 +90,7 @@ class Judge:
         self._moved = 0
         self._returns = 0
         self._slow: dict[str, float] = {}
+        self._is_unsendable: bool | None = None
 
     # -- in the caller -------------------------------------------------------------------
 
@@ -168,9 +172,9 @@ class Judge:
 
     # -- while the first item runs -------------------------------------------------------
 
-    def begin(self, left: int | None, go: Callable[[str], None]) -> None:
-        """The first item is about to run, and `left` after it. `go(rung)` has these begin on that
-        rung at once; it is called from another thread, at most once.
+    def begin(self, items: list[Any], left: int | None, go: Callable[[str], None]) -> None:
+        """The first of the `items` is about to run, and `left` after them. `go(rung)` has these
+        begin on that rung at once; it is called from another thread, at most once.
         """
         if left is None or not 1 <= left <= FEW or not self._rungs:
             return
@@ -178,7 +182,7 @@ class Judge:
 
         def on_tick(passed_ns: int, free_share: float) -> bool:
             busy = (time.process_time_ns() - cpu) / passed_ns
-            rung = self._early(left, passed_ns, busy, free_share)
+            rung = self._early(items, left, passed_ns, busy, free_share)
             if rung is None:
                 return True
             self._was_early = True
@@ -188,11 +192,22 @@ class Judge:
 
         self._watch = Watch(on_tick)
 
-    def _early(self, left: int, passed_ns: int, busy: float, free_share: float) -> str | None:
+    def _early(
+        self, items: list[Any], left: int, passed_ns: int, busy: float, free_share: float
+    ) -> str | None:
         """Where the others should begin, taking as long as the first one has taken by now: what
-        pays then pays all the more when they take longer.
+        pays then pays all the more when they take longer. With arguments as heavy as the first
+        one's, and only if the gain is beyond doubt: the first item often takes longer than others.
         """
         probe = self._probe
+        if self._is_unsendable is None:
+            try:
+                probe.weigh_arguments(items)
+                probe.weigh()
+                self._is_unsendable = False
+            except Unpicklable as error:
+                self._excluded["processes"] = str(error)
+                self._is_unsendable = True
         measured = probe.measured(left + 1)
         # It will be as much as it is now, so there is no doubt in it.
         measured.update(wall_ns=[float(passed_ns)] * 100, done=1)
@@ -201,14 +216,13 @@ class Judge:
         if "processes" not in self._open:
             constants["processes_start_ns"] = constants["server_start_ns"]
         verdict = advise(measured, constants, list(self._excluded.items()))
-        if verdict.rung not in self._rungs:
+        seconds = {rung: terms[-1][1] for rung, terms in verdict.predictions}
+        if (
+            verdict.rung not in self._rungs
+            or seconds[CALLER] < EARLY_TIMES * seconds[verdict.rung]
+            or seconds[CALLER] - seconds[verdict.rung] < EARLY_S
+        ):
             return None
-        if verdict.rung == "processes":
-            try:
-                probe.weigh()
-            except Unpicklable as error:
-                self._excluded["processes"] = str(error)
-                return None
         self.verdict = verdict
         self.reason = f"{verdict.reason}, while the first item runs"
         return verdict.rung

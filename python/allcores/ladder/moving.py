@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         def where(self, left: int | None) -> str:
             """The rung for what is `left`: "serial" for the caller."""
 
-        def begin(self, left: int | None, go: Callable[[str], None]) -> None:
+        def begin(self, items: list[Any], left: int | None, go: Callable[[str], None]) -> None:
             """The first item is about to run, and `left` after it; `go` has these begin on a rung
             meanwhile. It is called from another thread, at most once.
             """
@@ -146,7 +146,7 @@ class CallerMap(SerialMap):
             return None
         go, self._go = self._go, None
         if go is not None:
-            self._judge.begin(None if left is None else left - len(items), go)
+            self._judge.begin(items, None if left is None else left - len(items), go)
         try:
             begun_ns, cpu_ns = time.perf_counter_ns(), self._clock()
             values, errors = block = self.run_items(items)

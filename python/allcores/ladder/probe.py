@@ -117,11 +117,16 @@ class Probe:
             return
         items, values = self._sample
         self._sample = None
-        for what, sample in (("argument", items), ("result", values)):
-            size, spent_ns = _weight(sample, f"unpicklable_{what}")
-            self._weight[f"{what}_bytes"] = size / len(sample)
-            name = "pickle_ns" if what == "argument" else "result_pickle_ns"
-            self._weight[name] = spent_ns / len(sample)
+        self.weigh_arguments(items)
+        size, spent_ns = _weight(values, "unpicklable_result")
+        self._weight["result_bytes"] = size / len(values)
+        self._weight["result_pickle_ns"] = spent_ns / len(values)
+
+    def weigh_arguments(self, items: list[Any]) -> None:
+        """Pickles the arguments of these items. Raises `Unpicklable`."""
+        size, spent_ns = _weight(items, "unpicklable_argument")
+        self._weight["argument_bytes"] = size / len(items)
+        self._weight["pickle_ns"] = spent_ns / len(items)
 
     def forget(self) -> None:
         """What comes may be different: durations are measured anew."""
