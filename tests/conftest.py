@@ -50,6 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "ours_only(difference): allcores only; names the intended difference"
     )
+    config.addinivalue_line(
+        "markers", "backends(names): the backends of the ladder that a test runs on; else all"
+    )
     leaks.adopt_orphans()
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():

@@ -109,10 +109,20 @@ def test_thread_pool_is_the_standard_one(implementation: Implementation) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["CancelledError", "TimeoutError", "InvalidStateError", "BrokenExecutor", "Executor"]
+    "name", ["CancelledError", "TimeoutError", "InvalidStateError", "BrokenExecutor"]
 )
 def test_shared_classes_are_the_standard_ones(implementation: Implementation, name: str) -> None:
     assert getattr(implementation.module, name) is getattr(concurrent.futures, name)
+
+
+@pytest.mark.ours_only("one executor for all")
+def test_executor_is_one_over_all_and_has_the_standard_ones_as_instances(
+    implementation: Implementation,
+) -> None:
+    ours = implementation.module.Executor
+    assert issubclass(ours, concurrent.futures.Executor)
+    assert issubclass(implementation.module.ProcessPoolExecutor, ours)
+    assert issubclass(concurrent.futures.ThreadPoolExecutor, ours)
 
 
 def test_all_lists_the_standard_names_and_each_exists(implementation: Implementation) -> None:

@@ -3,8 +3,9 @@
     from allcores import ProcessPoolExecutor
 
 Everything `concurrent.futures` exports is here under its name; `ProcessPoolExecutor` and
-`Future` are ours, the rest is the standard library's. A name is imported when it is first
-asked for: a worker, which needs none of them, starts the quicker.
+`Future` are ours, `Executor` is one over every way to run a call, the rest is the standard
+library's. `map` runs a function over items the fastest way that is safe. A name is imported when
+it is first asked for: a worker, which needs none of them, starts the quicker.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
         FIRST_EXCEPTION,
         BrokenExecutor,
         CancelledError,
-        Executor,
         InvalidStateError,
         ThreadPoolExecutor,
         TimeoutError,
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from concurrent.futures.process import BrokenProcessPool
 
     from .errors import RemoteError, TaskTimeout, TransportError, WorkerDied
+    from .ladder.executor import Executor
+    from .ladder.mapping import map
     from .pool.executor import ProcessPoolExecutor
     from .pool.future import Future
     from .pool.options import options
@@ -56,6 +58,7 @@ __all__ = [
     "TransportError",
     "WorkerDied",
     "as_completed",
+    "map",
     "options",
     "share",
     "wait",
@@ -63,6 +66,7 @@ __all__ = [
 
 _HOMES = {
     "BrokenProcessPool": "concurrent.futures.process",
+    "Executor": "allcores.ladder.executor",
     "Future": "allcores.pool.future",
     "ProcessPoolExecutor": "allcores.pool.executor",
     "RemoteError": "allcores.errors",
@@ -70,6 +74,7 @@ _HOMES = {
     "TransportError": "allcores.errors",
     "WorkerDied": "allcores.errors",
     "Shared": "allcores.pool.shares",
+    "map": "allcores.ladder.mapping",
     "options": "allcores.pool.options",
     "share": "allcores.pool.sharing",
 }

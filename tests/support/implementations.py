@@ -96,6 +96,9 @@ DIFFERENCES = {
     "maps give results as they come": (
         "`map(ordered=False)` gives what is ready; the standard one waits for the next in order"
     ),
+    "one executor for all": (
+        "`Executor` can be made, and runs calls on any rung; the standard one is abstract"
+    ),
     "dropped maps warn": "a map that is dropped before its end warns that items were not run",
     "results come in crowds": "tiny results are sent and heard of many at a time",
     "maps are lazy": (

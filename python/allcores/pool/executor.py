@@ -40,6 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
+    from .feed import Meter
     from .options import Options, View
 
     P = ParamSpec("P")
@@ -250,6 +251,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         return_exceptions: bool,
         ordered: bool,
         options: Options | None,
+        meter: Meter | None = None,
     ) -> Iterator[T]:
         if chunksize is not None and chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
@@ -281,6 +283,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             terms=None if options is None else options.terms(),
             return_exceptions=return_exceptions,
             ordered=ordered,
+            meter=meter,
         )
 
     def options(self, **changes: Any) -> View:

@@ -42,13 +42,24 @@ from .lead import Lead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
     from .._core import Pool, Slot
     from .options import Terms
     from .runtime import Runtime
 
     Raw = tuple[int, Any]
+
+    class Meter(Protocol):
+        """Wants to know how many items are finished while somebody waits for results."""
+
+        interval_s: float
+        done: int
+
+        def is_due(self) -> bool:
+            """Whether it is time to show it."""
+
+        def show(self, done: int) -> None: ...
 
 
 class Chunk:
@@ -92,8 +103,10 @@ class Feed:
         max_workers: int,
         terms: Terms | None = None,
         ordered: bool = True,
+        meter: Meter | None = None,
     ) -> None:
         self.runtime = runtime
+        self._meter = meter
         self._arrivals = None if ordered else Arrivals(runtime.watch)
         self.attended = False
         self.name = codec.name_of(fn)
@@ -181,6 +194,8 @@ class Feed:
         if self.runtime.is_forked_copy:
             return 0  # its lock may be held by a thread that is not here
         with self._lock:
+            if self._meter is not None:
+                self._meter.done = self._finished()
             undone = sum(len(chunk.items) for chunk in self._chunks if chunk.is_withdrawn)
             self._given_up = True
             self._end()
@@ -331,6 +346,7 @@ class Feed:
             self._chunks.remove(chunk)
             self._in_hand = len(chunk.items)
             self._top_up()
+        self._show()
         return chunk
 
     def _await(self, chunk: Chunk, deadline: float | None) -> None:
@@ -340,14 +356,41 @@ class Feed:
             return
         few = self._lead.few
         while self._may_pass() and not slot.slot_done():
-            if not slot.slot_wait_or_few(pool, self._tally, few, _seconds_until(deadline)):
-                raise TimeoutError
+            if not slot.slot_wait_or_few(pool, self._tally, few, self._patience(deadline)):
+                self._look(deadline)
             if not slot.slot_done():
                 with self._lock:
                     if not self._pass():
                         break
-        if not slot.slot_wait(pool, _seconds_until(deadline)):
+        while not slot.slot_wait(pool, self._patience(deadline)):
+            self._look(deadline)
+
+    def _patience(self, deadline: float | None) -> float | None:
+        """How long to wait before a look at what is finished."""
+        left = _seconds_until(deadline)
+        if self._meter is None:
+            return left
+        return self._meter.interval_s if left is None else min(left, self._meter.interval_s)
+
+    def _look(self, deadline: float | None) -> None:
+        """Shows what is finished; raises `TimeoutError` past the deadline."""
+        self._show()
+        if deadline is not None and time.monotonic() >= deadline:
             raise TimeoutError
+
+    def _show(self) -> None:
+        if self._meter is not None and self._meter.is_due():
+            self._meter.show(self._finished())
+
+    def _finished(self) -> int:
+        """How many items have ended, with a result or an error."""
+        with self._lock:
+            unfinished = [
+                len(each.items)
+                for each in self._chunks
+                if each.is_withdrawn or not (each.slot is None or each.slot.slot_done())
+            ]
+            return self._lead.taken - sum(unfinished)
 
     def _may_pass(self) -> bool:
         lead = self._lead
@@ -366,7 +409,11 @@ class Feed:
 
     def _next_arrival(self, arrivals: Arrivals, deadline: float | None) -> Chunk:
         while True:
-            chunk: Chunk = arrivals.wait(_seconds_until(deadline))
+            try:
+                chunk: Chunk = arrivals.wait(self._patience(deadline))
+            except TimeoutError:
+                self._look(deadline)
+                continue
             with self._lock:
                 ended = chunk.error if chunk.slot is None else chunk.slot.slot_done()
                 if ended and chunk in self._chunks:

@@ -18,10 +18,16 @@ A consumer has been *given* a chunk's items when it comes for the next chunk.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sized
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .._core import Pool
+    from typing import Any, Protocol
+
+    class Sizes(Protocol):
+        """Knows how many items the next chunk of a map should hold."""
+
+        def batch_size(self, function: int | None, left: int | None, /) -> int: ...
+
 
 MOST_LAZY = 8_192
 """A chunk of an iterable without a length holds no more: a window of them is a few megabytes."""
@@ -38,7 +44,7 @@ class Lead:
         buffersize: int | None,
         max_workers: int,
     ) -> None:
-        self.length = _shortest(iterables)
+        self.length = length_of(iterables)
         self.is_strict = buffersize is not None
         self.is_eager = self.length is not None and buffersize is None
         self.window = buffersize or 2 * max_workers + 2
@@ -51,7 +57,7 @@ class Lead:
         self.given = 0
         self._size = 1 if chunksize is None and self.is_strict else chunksize
 
-    def next_size(self, pool: Pool, function: int | None) -> int:
+    def next_size(self, pool: Sizes, function: int | None) -> int:
         """How many items to take for the next chunk; 0 for none before more results are taken."""
         if self._size is not None:
             return self._size
@@ -62,7 +68,7 @@ class Lead:
         return min(pool.batch_size(function, None), allowed // self.window, room, MOST_LAZY)
 
 
-def _shortest(iterables: tuple[Iterable[Any], ...]) -> int | None:
+def length_of(iterables: tuple[Iterable[Any], ...]) -> int | None:
     """How many items there are, if that can be known."""
     lengths = []
     for iterable in iterables:

@@ -22,29 +22,39 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
 
 from . import codec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class Voice(Protocol):
+        """Brings words to the parent beside the answers; the engine's `Port`."""
+
+        def say(self, payload: bytes) -> None:
+            """Sends them; from any thread."""
+
 
 _log = logging.getLogger("allcores")
 _formatter = logging.Formatter()
 
 
-class Voice(Protocol):
-    """Brings words to the parent beside the answers; the engine's `Port`."""
+class Levels:
+    """The levels of a process's loggers.
 
-    def say(self, payload: bytes) -> None:
-        """Sends them; from any thread."""
+    Attributes:
+        disabled: what `logging.disable` was called with.
+        root: the root logger's.
+        named: by name, of the others that have one.
+    """
 
+    __slots__ = ("disabled", "named", "root")
 
-class Levels(NamedTuple):
-    """The levels of a process's loggers."""
-
-    disabled: int
-    """What `logging.disable` was called with."""
-    root: int
-    named: dict[str, int]
-    """Of the others that have one."""
+    def __init__(self, disabled: int, root: int, named: dict[str, int]) -> None:
+        self.disabled = disabled
+        self.root = root
+        self.named = named
 
 
 # The parent's side.

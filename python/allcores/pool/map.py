@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .feed import Meter
     from .options import Terms
     from .runtime import Runtime
 
@@ -38,6 +39,7 @@ def start_map(
     terms: Terms | None = None,
     return_exceptions: bool = False,
     ordered: bool = True,
+    meter: Meter | None = None,
 ) -> Iterator[Any]:
     """The iterator over the results; the first window of chunks is submitted by now."""
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -52,6 +54,7 @@ def start_map(
         max_workers=max_workers,
         terms=terms,
         ordered=ordered,
+        meter=meter,
     )
     feed.begin()
     return Results(feed, deadline, return_exceptions)

@@ -1,0 +1,244 @@
+"""The rung of interpreters: the standard library's `InterpreterPoolExecutor`, from Python 3.14 on.
+
+Each worker is a thread with an interpreter and a lock of its own. Functions, arguments and results
+are pickled, by cloudpickle where pickle can't, so lambdas and closures work as on processes; they
+are unpickled by `away`, since our extension can't be imported there. Modules that don't support
+sub-interpreters (numpy among them) fail there when they are imported: such a call raises
+`ImportError`. A running call can't be stopped.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import pickle
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future as StandardFuture
+from weakref import WeakSet
+
+from ...errors import RemoteError, blank, remote_traceback, restore_state
+from ...pool import codec
+from ...pool.future import Future
+from ...pool.shares import unshared
+from .. import here
+from ..blocks import Blocks
+from ..chunks import Feed
+from ..options import PLAIN
+from . import away
+from .base import Refusal, RungExecutor, refuse_timeout, shut
+from .threads import Counts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    from ..chunks import Chunk
+    from ..options import CallOptions, OpenOptions
+
+    T = TypeVar("T")
+    Answer = tuple[list[bytes], dict[int, away.Failure]]
+
+
+def pool_class() -> Any:
+    """The standard library's executor; None before 3.14."""
+    return getattr(concurrent.futures, "InterpreterPoolExecutor", None)
+
+
+class InterpretersExecutor(RungExecutor):
+    """Runs calls in interpreters of this process."""
+
+    name = "interpreters"
+
+    def __init__(self, options: OpenOptions) -> None:
+        if options.context_vars:
+            raise NotImplementedError(
+                "`context_vars` could not be kept on backend `interpreters`: its variables are "
+                "others\nhint: pass the values as arguments, or use `backend='processes'`"
+            )
+        self.max_workers = options.max_workers or here.share()
+        self._counts = Counts()
+        self._feeds: WeakSet[Feed] = WeakSet()
+        self._is_shut = False
+        self._pool = pool_class()(
+            self.max_workers,
+            thread_name_prefix="allcores",
+            initializer=options.initializer,
+            initargs=options.initargs,
+        )
+
+    def submit_call(
+        self,
+        fn: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: CallOptions | None,
+    ) -> StandardFuture[T]:
+        self._begin(options)
+        future: Future[T] = Future()
+        name, text = codec.name_of(fn), codec.argument_text(args)
+        try:
+            function = away.dumps(fn if options is None else options.applied_to(fn))
+            item = _item(args, kwargs)
+        except Exception as error:
+            codec.note_call(error, name, None, text)
+            future.set_exception(error)
+            return future
+        running = self._pool.submit(away.run, function, [item])
+        self._counts.add("submitted")
+        future.add_done_callback(self._counts.on_future)
+        waiting = _Waiting(future, running, name, text)
+        future.add_done_callback(waiting.on_cancel)
+        running.add_done_callback(waiting.on_answer)
+        return future
+
+    def map(  # type: ignore[override]
+        self, fn: Callable[..., T], *iterables: Iterable[Any], options: CallOptions = PLAIN
+    ) -> Iterator[T]:
+        self._begin(options)
+        if not iterables:
+            return iter(())
+        feed = Feed(self, fn, iterables, options, self.max_workers)
+        self._feeds.add(feed)
+        feed.begin()
+        return Blocks(feed, within=options.within, return_exceptions=options.return_exceptions)
+
+    def launch(self, feed: Feed, chunk: Chunk) -> StandardFuture[Any]:
+        """Has a chunk run, but for items that can't be pickled, which have failed."""
+        items: list[bytes] = []
+        unsent: dict[int, BaseException] = {}
+        function = b""
+        for position, item in enumerate(chunk.items):
+            try:
+                function = function or away.dumps(feed.function)
+                items.append(_item((item,) if feed.is_single else item, {}))
+            except Exception as error:
+                feed.note(error, chunk.first + position, item)
+                unsent[position] = error
+        running: StandardFuture[Answer] = self._pool.submit(away.run, function, items)
+        self._counts.add("submitted")
+        running.add_done_callback(self._counts.on_future)
+        begun_ns = time.monotonic_ns()
+        running.add_done_callback(lambda _: _on_chunk(feed, chunk, running, unsent, begun_ns))
+        return running
+
+    def check(self, options: CallOptions) -> None:
+        if options.timeout is not None:
+            refuse_timeout(self.name, "an interpreter can't be stopped from outside")
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._is_shut = True
+        if not cancel_futures:
+            for feed in list(self._feeds):
+                feed.submit_rest()
+        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+    def stats(self) -> dict[str, int]:
+        return self._counts.now()
+
+    def _begin(self, options: CallOptions | None) -> None:
+        if self._is_shut:
+            raise shut()
+        if options is not None:
+            self.check(options)
+
+
+def _item(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    given = {name: unshared(value) for name, value in kwargs.items()}
+    return away.dumps((tuple(map(unshared, args)), given))
+
+
+def _on_chunk(
+    feed: Feed,
+    chunk: Chunk,
+    running: StandardFuture[Answer],
+    unsent: dict[int, BaseException],
+    begun_ns: int,
+) -> None:
+    if running.cancelled() or running.exception() is not None:
+        return  # the feed hears of it
+    answer, failures = running.result()
+    arrived = iter(enumerate(answer))
+    chunk.values, chunk.errors = [None] * len(chunk.items), dict(unsent)
+    for position, item in enumerate(chunk.items):
+        if position in unsent:
+            continue
+        at, data = next(arrived)
+        try:
+            if at in failures:
+                raise failed(failures[at])
+            chunk.values[position] = pickle.loads(data)
+        except BaseException as error:
+            feed.note(error, chunk.first + position, item)
+            chunk.errors[position] = error
+    feed.on_end(chunk, begun_ns, time.monotonic_ns())
+    feed.on_idle()
+
+
+def failed(failure: away.Failure) -> BaseException:
+    """The exception that was raised there, its cause the traceback as text."""
+    data, parts, name, text, trace = failure
+    error: BaseException = RemoteError(name, text, trace)
+    if data is not None:
+        error = pickle.loads(data)
+    elif parts is not None:
+        kind, args, state = pickle.loads(parts)
+        error = blank(kind, kind, args)
+        error.args = args
+        restore_state(error, state)
+    error.__cause__ = remote_traceback(trace)
+    return error
+
+
+class _Waiting:
+    """A future of ours, and what runs its call."""
+
+    __slots__ = ("_future", "_name", "_running", "_text")
+
+    def __init__(
+        self, future: Future[Any], running: StandardFuture[Answer], name: str, text: str
+    ) -> None:
+        self._future = future
+        self._running = running
+        self._name = name
+        self._text = text
+
+    def on_cancel(self, future: StandardFuture[Any]) -> None:
+        if future.cancelled():
+            self._running.cancel()
+
+    def on_answer(self, running: StandardFuture[Answer]) -> None:
+        future = self._future
+        if running.cancelled():
+            future.cancel()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            values, failures = running.result()
+            if failures:
+                raise failed(failures[0])
+            future.set_result(pickle.loads(values[0]))
+        except BaseException as error:
+            codec.note_call(error, self._name, None, self._text)
+            future.set_exception(error)
+
+
+class Interpreters:
+    """The backend."""
+
+    name = "interpreters"
+
+    def refusal(self, fn: Callable[..., object] | None = None) -> Refusal | None:
+        if pool_class() is not None:
+            return None
+        version = ".".join(map(str, sys.version_info[:2]))
+        return Refusal(
+            f"it needs Python 3.14 or later, and this is {version}",
+            "use `backend='processes'`, or `backend='auto'`, which does not choose it here",
+        )
+
+    def open(self, options: OpenOptions) -> InterpretersExecutor:
+        return InterpretersExecutor(options)
+
+
+BACKEND = Interpreters()
