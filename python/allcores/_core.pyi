@@ -17,6 +17,7 @@ __all__ = [
     "PARTS",
     "Buffer",
     "Delivery",
+    "Feed",
     "Known",
     "Pool",
     "Port",
@@ -25,6 +26,7 @@ __all__ = [
     "Tally",
     "Unroll",
     "Walk",
+    "command",
     "mark_forked",
     "names_main",
     "note_fork",
@@ -42,6 +44,18 @@ FUNCTION: Final[int]
 """The tag of a message that brings a function."""
 FORGET: Final[int]
 """The tag of a message that takes a function away."""
+
+def command(arguments: list[str], host: object) -> int:
+    """Does what the arguments of the command line (without the program's name) say, with a
+    `command.host.Host` for what needs Python; the exit code.
+    """
+
+@final
+class Feed:
+    """The records of a run on their way to the pool."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
 
 @final
 class Known:

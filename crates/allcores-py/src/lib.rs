@@ -7,6 +7,7 @@
 
 use pyo3::prelude::*;
 
+mod command;
 mod errors;
 mod home;
 mod known;
@@ -24,6 +25,8 @@ mod view;
 /// The engine of allcores.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::command::{Feed, command};
     #[pymodule_export]
     use super::home::mark_forked;
     #[pymodule_export]
