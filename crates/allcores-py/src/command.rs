@@ -21,7 +21,7 @@ pub(crate) fn command(arguments: Vec<OsString>, host: Py<PyAny>) -> u8 {
 }
 
 /// The items of a run on their way to the pool: bytes of a record, or a row. In an unordered run
-/// each has its position: eight bytes before the record, or in a pair with the row.
+/// each is in a pair with its position.
 #[pyclass(frozen, module = "allcores._core")]
 pub(crate) struct Feed {
     source: Mutex<Source>,
@@ -49,8 +49,8 @@ impl Feed {
                         return Ok(Some(PyBytes::new(py, bytes).into_any()));
                     }
                     Ok(Some((position, bytes))) => {
-                        let both = [&position.to_le_bytes(), bytes].concat();
-                        return Ok(Some(PyBytes::new(py, &both).into_any()));
+                        let record = PyBytes::new(py, bytes);
+                        return Ok(Some((position, record).into_pyobject(py)?.into_any()));
                     }
                     Err(error) if error.kind() == ErrorKind::Interrupted => py.check_signals()?,
                     Err(error) => return Err(PyOSError::new_err(error.to_string())),

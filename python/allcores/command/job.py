@@ -29,7 +29,8 @@ class Job:
         calling: `item`, `unpack` or `kwargs`.
         header: of a CSV source.
         retries: how often an item that raised is tried again.
-        ordered: False if each item comes with its position, which goes before its result.
+        ordered: False if each item is a pair of its position, which goes before its result in eight
+            bytes, and the record.
     """
 
     def __init__(
@@ -93,14 +94,11 @@ def prepared(
         return once
 
     def placed(item: Any) -> Any:
-        if isinstance(item, bytes):
-            place, record = item[:8], item[8:]
-        else:
-            place, record = item[0].to_bytes(8, "little"), item[1]
+        place, record = item
         result = once(record)
         if isinstance(result, bytes):
-            return place + result
-        return (*result, int.from_bytes(place, "little"))
+            return place.to_bytes(8, "little") + result
+        return (*result, place)
 
     return placed
 

@@ -158,7 +158,8 @@ impl Sink<'_> {
             Some(line) => format!("line {line} of `{}`", self.input),
             None => format!("row {} of `{}`", place.index, self.input),
         };
-        let said = format!("{whose}: {}: {}", failure.kind, failure.message);
+        let message = failure.message.lines().next().unwrap_or_default();
+        let said = format!("{whose}: {}: {message}", failure.kind);
         let said = if failure.input.is_empty() {
             said
         } else {
