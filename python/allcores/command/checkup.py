@@ -1,7 +1,7 @@
 """What `allcores doctor` looks at: this Python, this machine, and the settings that cost speed.
 
-Each look is a function that gives facts. What is `bad` breaks something or wastes most of a machine,
-what is a `note` may surprise; both come with the next step.
+Each look is a function that gives facts. What is `bad` breaks something or wastes most of a
+machine, what is a `note` may surprise; both come with the next step.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
-from ..pool.nesting import usable_cores
+from ..pool.nesting import share
+from ..settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     State = Literal["good", "note", "bad"]
 
 MB = 1 << 20
+GROUPS = "/sys/fs/cgroup"
 
 BLAS_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -54,9 +56,11 @@ def facts() -> list[Fact]:
     for look in LOOKS:
         try:
             found += look()
-        except OSError as error:
-            name = look.__name__.strip("_").replace("_", " ")
-            found.append(Fact(name, f"could not be looked at: {error}", "note", ""))
+        except (OSError, ValueError) as error:
+            # A setting of ours that can't be meant says itself what to do, and is in many's way.
+            words, _, hint = str(error).partition("\nhint: ")
+            if not any(fact.value == words for fact in found):
+                found.append(Fact(look.__name__.strip("_").replace("_", " "), words, "bad", hint))
     return found
 
 
@@ -76,17 +80,13 @@ def _start_methods() -> Iterator[Fact]:
     import multiprocessing
 
     known = multiprocessing.get_all_start_methods()
-    chosen = os.environ.get("ALLCORES_START_METHOD")
-    if chosen and chosen not in known:
-        hint = f"set `ALLCORES_START_METHOD` to one of {', '.join(known)}, or not at all"
-        yield Fact("start methods", f"`{chosen}` is asked for, and not here", "bad", hint)
-    else:
-        value = ", ".join(known) + (f"; `ALLCORES_START_METHOD` asks for `{chosen}`" * bool(chosen))
-        yield Fact("start methods", value)
+    chosen = Settings.from_environment().start_method
+    asked = f"; `ALLCORES_START_METHOD` asks for `{chosen}`" if chosen else ""
+    yield Fact("start methods", ", ".join(known) + asked)
 
 
 def _cores() -> Iterator[Fact]:
-    machine, usable = os.cpu_count() or 1, usable_cores()
+    machine, usable = os.cpu_count() or 1, share()
     if usable == 1:
         hint = "processes can't be quicker than one here; ask for more cores (affinity, cgroup)"
         yield Fact("cores", f"1 of the machine's {machine} may be used", "bad", hint)
@@ -104,7 +104,7 @@ def _memory() -> Iterator[Fact]:
         hint = "workers count too; beyond it the kernel kills one (`WorkerDied`, SIGKILL)"
         yield Fact("memory limit of the cgroup", f"{limit // MB:,} MB", "note", hint)
     if free is not None:
-        each = free // max(1, usable_cores())
+        each = free // max(1, share())
         if each < 256 * MB:
             hint = "use fewer workers (`max_workers=`, `--workers`)"
             value = f"{free // MB:,} MB, {each // MB:,} MB a core"
@@ -126,11 +126,11 @@ def memory_limit(read: Callable[[str], str]) -> int | None:
     for line in read("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            limits.append(read(f"/sys/fs/cgroup{path}/memory.max") or read("/sys/fs/cgroup/memory.max"))
+            limits.append(read(f"{GROUPS}{path}/memory.max") or read(f"{GROUPS}/memory.max"))
         elif "memory" in controllers.split(","):
             limits.append(
-                read(f"/sys/fs/cgroup/memory{path}/memory.limit_in_bytes")
-                or read("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+                read(f"{GROUPS}/memory{path}/memory.limit_in_bytes")
+                or read(f"{GROUPS}/memory/memory.limit_in_bytes")
             )
     numbers = [int(text) for text in limits if text.strip().isdecimal()]
     # Version 1 says "no limit" with a number near 2**63.
@@ -167,7 +167,7 @@ def _descriptors() -> Iterator[Fact]:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 64 + 8 * usable_cores()
+    needed = 64 + 8 * share()
     value = "unlimited" if soft == resource.RLIM_INFINITY else f"{soft:,}"
     if soft != resource.RLIM_INFINITY and soft < max(256, needed):
         hint = f"`ulimit -n {min(4096, hard) if hard > 0 else 4096}` before the program"
@@ -177,7 +177,7 @@ def _descriptors() -> Iterator[Fact]:
 
 
 def _numerical_threads() -> Iterator[Fact]:
-    yield from numerical_threads(os.environ, usable_cores())
+    yield from numerical_threads(os.environ, share())
 
 
 def numerical_threads(environment: Mapping[str, str], cores: int) -> Iterator[Fact]:

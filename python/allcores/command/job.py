@@ -1,7 +1,7 @@
 """What runs in the workers: parse a record, call the function, make bytes of the result.
 
-So the parent only splits lines and writes bytes. What goes wrong with an item is its result, a tuple
-of texts; only the pool's own failures come as exceptions.
+So the parent only splits lines and writes bytes. What goes wrong with an item is its result, a
+tuple of texts; only the pool's own failures come as exceptions.
 """
 
 from __future__ import annotations

@@ -50,7 +50,9 @@ def compare(
     return f"{measured}\n"
 
 
-def explain(*, target: str, path: str | None, source: str, calling: str, sample: int, **_: Any) -> str:
+def explain(
+    *, target: str, path: str | None, source: str, calling: str, sample: int, **_: Any
+) -> str:
     """What is to be said of the function, and of it over the first records."""
     fn = _callable(target, calling)
     items = None if path is None else values(path, source, sample)
@@ -75,7 +77,9 @@ def values(path: str, source: str, sample: int) -> list[Any]:
     found = []
     for line, value in islice(_parsed(path, source), sample):
         if isinstance(value, formats.Malformed):
-            raise Refused(f"line {line} of `{path}`: {value}\nhint: mend it, or choose another file")
+            raise Refused(
+                f"line {line} of `{path}`: {value}\nhint: mend it, or choose another file"
+            )
         found.append(value)
     if not found:
         raise Refused(f"`{path}` has no records\nhint: choose a file with some")
@@ -89,21 +93,23 @@ def _parsed(path: str, source: str) -> Iterator[tuple[int, Any]]:
         yield from enumerate(tables.read(path))
         return
     try:
-        file = open(path, "rb")
+        with open(path, "rb") as file:
+            yield from _of_lines(file, source)
     except OSError as error:
         raise Refused(f"`{path}` can't be read: {error.strerror}\nhint: look at its path") from None
-    with file:
-        number = 0
-        header = None
-        if source == "csv":
-            number, header = 1, file.readline().removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
-        parse = formats.parser(source, header)
-        for number, record in enumerate(_records(file, source), number + 1):
-            if record.strip() or source == "text":
-                try:
-                    yield number, parse(record.rstrip(b"\r\n"))
-                except formats.Malformed as error:
-                    yield number, error
+
+
+def _of_lines(lines: Iterator[bytes], source: str) -> Iterator[tuple[int, Any]]:
+    before, header = 0, None
+    if source == "csv":
+        before, header = 1, next(lines, b"").removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
+    parse = formats.parser(source, header)
+    for number, record in enumerate(_records(lines, source), before + 1):
+        if record.strip() or source == "text":
+            try:
+                yield number, parse(record.rstrip(b"\r\n"))
+            except formats.Malformed as error:
+                yield number, error
 
 
 def _records(lines: Iterator[bytes], source: str) -> Iterator[bytes]:

@@ -1,8 +1,9 @@
 """Parquet files, with pyarrow's help if it is installed.
 
 Results wait in a spool of frames, each a pickled row, until all are there: a Parquet file gets its
-directory last and can't be gone on with. Then they become row groups, in two passes: the first finds
-the types that hold all rows. A column that the input has too gets the input's type if that holds it.
+directory last and can't be gone on with. Then they become row groups, in two passes: the first
+finds the types that hold all rows. A column that the input has too gets the input's type if that
+holds it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterator
+from importlib import import_module
 from itertools import islice
 
 from .target import Refused
@@ -24,13 +26,9 @@ ROWS_OF_A_GROUP = 1 << 16
 
 def _parquet() -> tuple[Any, Any]:
     try:
-        import pyarrow
-        import pyarrow.parquet
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:
-        raise Refused(
-            f"Parquet files need pyarrow: {error}\nhint: `pip install pyarrow`"
-        ) from None
-    return pyarrow, pyarrow.parquet
+        raise Refused(f"Parquet files need pyarrow: {error}\nhint: `pip install pyarrow`") from None
 
 
 def _opened(path: str | os.PathLike[str]) -> Any:
