@@ -201,8 +201,8 @@ def test_run_that_was_not_finished_is_not_overwritten(folder: Folder) -> None:
     ended = folder.run("run", "work:odd", "in.jsonl", "-o", "out.jsonl")
     assert (ended.code, ended.said) == (
         2,
-        "allcores: an earlier run into `out.jsonl` was not finished\nhint: `--resume` goes on where "
-        "it stopped, `--overwrite` starts anew\n",
+        "allcores: an earlier run into `out.jsonl` was not finished\n"
+        "hint: `--resume` goes on where it stopped, `--overwrite` starts anew\n",
     )
 
 

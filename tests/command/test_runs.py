@@ -181,7 +181,8 @@ def test_csv_row_with_other_columns_fails_and_harms_no_other(folder: Folder) -> 
     [failed] = folder.values("out.csv.errors.jsonl")
     assert (failed["index"], failed["message"]) == (
         1,
-        "the result has the columns `b`, the first one had `a`; a CSV file has the same in each row",
+        "the result has the columns `b`, the first one had `a`; "
+        "a CSV file has the same in each row",
     )
 
 

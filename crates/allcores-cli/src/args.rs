@@ -108,11 +108,12 @@ pub(crate) struct RunOptions {
 
     /// How many items at the same time [default: as many as this process has cores]
     #[arg(short = 'j', long, value_name = "N", help_heading = "Running")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(crate) workers: Option<u32>,
 
     /// Seconds an item may run; then it has failed, and its process is replaced
-    #[arg(long, value_name = "SECONDS", help_heading = "Running", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", help_heading = "Running")]
+    #[arg(value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) timeout: Option<f64>,
 
     /// How often to try an item again that failed or killed its process
@@ -262,4 +263,42 @@ pub(crate) fn man(version: &'static str) -> String {
         let _ = page.render_options_section(&mut text);
     }
     String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::parse;
+
+    /// What is shown for `arguments`.
+    fn shown(arguments: &str) -> String {
+        let arguments = arguments.split_whitespace().map(OsString::from).collect();
+        parse(arguments, "1.2.3").unwrap_err().render().to_string()
+    }
+
+    #[test]
+    fn help_can_be_used_without_the_docs() {
+        for command in ["", "run", "compare", "explain", "doctor", "trace"] {
+            let name = if command.is_empty() { "help" } else { command };
+            insta::assert_snapshot!(format!("help-{name}"), shown(&format!("{command} --help")));
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_named() {
+        let wrong = [
+            "rn",
+            "run",
+            "run a:b in.txt -j 0",
+            "run a:b in.txt --timeout -1",
+            "run a:b in.txt --format xml",
+            "run a:b in.txt --resume --overwrite",
+            "run a:b in.txt --accept-changes",
+            "run a:b in.txt --tiemout 3",
+        ];
+        let all: Vec<String> =
+            wrong.iter().map(|each| format!("$ allcores {each}\n{}", shown(each))).collect();
+        insta::assert_snapshot!("wrong-usage", all.join("\n"));
+    }
 }

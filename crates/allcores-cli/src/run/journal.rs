@@ -54,7 +54,7 @@ pub(crate) struct Journal {
 impl Journal {
     /// Opens or makes the journal at `path`, and reads what an earlier run has left.
     pub(crate) fn open(path: &Path, output: &Path) -> Result<(Journal, Option<Earlier>), Error> {
-        let unwritable = |source| Error::Unwritable { path: path.to_owned(), source };
+        let unwritable = |source| Error::Unwritable { path: output.to_owned(), source };
         let mut options = OpenOptions::new();
         let mut file = options
             .read(true)

@@ -88,10 +88,15 @@ fn work(
     start: Start,
 ) -> Result<u8, Error> {
     let shared = Shared::default();
-    let Start { files, selection, count, header, old } = start;
-    let total = total(options, host, plan, count)?;
-    let selector = Selector::new(selection, options.limit, shared.clone());
-    let (items, input_header) = items(plan, selector, &shared)?;
+    let opened = open(options, host, plan, &start, &shared);
+    let (mut results, total) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            start.take_back(paths, options.retry_failed);
+            return Err(error);
+        }
+    };
+    let Start { files, count, header, old, .. } = start;
     let watched = Arc::new(Watched {
         is_drawn: render::is_watched() && !options.quiet,
         begun: clock::now(),
@@ -101,7 +106,6 @@ fn work(
         shared: shared.clone(),
     });
     let is_spoken = files.errors_path.is_none();
-    let mut results = host.open(&job(options, plan, input_header), items)?;
     let writer = Writer::start(files, Arc::clone(&watched));
     let mut sink = Sink {
         writer: &writer,
@@ -139,6 +143,20 @@ fn work(
     written?;
     let Some(files) = files else { return Ok(FAILED) };
     conclude(options, host, plan, paths, files, &watched, end, failed, first_failure)
+}
+
+/// The results to come, and how many they will be if that is known.
+fn open<'h>(
+    options: &RunOptions,
+    host: &'h dyn Host,
+    plan: &Plan,
+    start: &Start,
+    shared: &Shared,
+) -> Result<(Box<dyn Results + 'h>, Option<u64>), Error> {
+    let total = total(options, host, plan, start.count)?;
+    let selector = Selector::new(start.selection.clone(), options.limit, shared.clone());
+    let (items, input_header) = items(plan, selector, shared)?;
+    Ok((host.open(&job(options, plan, input_header), items)?, total))
 }
 
 fn total(

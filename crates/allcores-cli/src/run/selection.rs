@@ -8,7 +8,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Which records are wanted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Selection {
     /// From this index on.
     From(u64),

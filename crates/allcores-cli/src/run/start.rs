@@ -30,6 +30,23 @@ pub(crate) struct Start {
     /// Of a CSV output that has one.
     pub(crate) header: Option<Vec<u8>>,
     pub(crate) old: Option<Old>,
+    /// The files were made for it; else they were there before.
+    pub(crate) is_new: bool,
+}
+
+impl Start {
+    /// Nothing has been run after all.
+    pub(crate) fn take_back(self, paths: Option<&Paths>, is_retry: bool) {
+        let (Some(paths), Some(journal)) = (paths, self.files.journal) else { return };
+        if is_retry {
+            paths.forget_retry();
+        } else if self.is_new {
+            let _ = std::fs::remove_file(&paths.data);
+        } else {
+            return;
+        }
+        let _ = journal.remove();
+    }
 }
 
 /// What there is to do.
@@ -111,7 +128,8 @@ pub(crate) fn stream(plan: &Plan, kept: &Kept) -> Result<Start, Error> {
         mark: Mark::default(),
         hint: "look at where the output goes".to_owned(),
     };
-    Ok(Start { files, selection: Selection::From(0), count: None, header: None, old: None })
+    let (selection, count, header, old) = (Selection::From(0), None, None, None);
+    Ok(Start { files, selection, count, header, old, is_new: true })
 }
 
 /// Looks at what there is, and decides.
@@ -224,7 +242,8 @@ fn anew(
     journal.mark(&mark).map_err(unwritable(&paths.journal))?;
     sync_folder(&paths.data);
     let files = files(plan, paths, output, journal, mark);
-    Ok(Start { files, selection: Selection::From(0), count: None, header: None, old: None })
+    let (selection, count, header, old) = (Selection::From(0), None, None, None);
+    Ok(Start { files, selection, count, header, old, is_new: true })
 }
 
 /// The names of new files onto the disk, where the system can.
@@ -305,7 +324,7 @@ fn go_on(
     again.map_err(unwritable(&paths.journal))?;
     let header = header(&paths.data, format).map_err(&broken)?;
     let files = files(plan, paths, output, journal, mark);
-    Ok(Start { files, selection, count: None, header, old: None })
+    Ok(Start { files, selection, count: None, header, old: None, is_new: false })
 }
 
 /// The header of a CSV file that has one.
@@ -360,5 +379,6 @@ fn retry(
     files.errors_path = Some(errors);
     files.hint = "make room, then run the same command again".to_owned();
     let count = Some(gaps.len() as u64);
-    Ok(Start { files, selection: Selection::Only(gaps), count, header, old })
+    let selection = Selection::Only(gaps);
+    Ok(Start { files, selection, count, header, old, is_new: false })
 }
