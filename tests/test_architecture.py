@@ -163,7 +163,9 @@ def test_memory_has_no_name_in_the_file_system() -> None:
         sites(r"\bshm_open\b|/dev/shm", _sources(), ("crates/allcores-shm/src/segment.rs",)) == []
     )
     named = re.compile(r"shared_memory|SharedMemory|/dev/shm|NamedTemporaryFile|mkstemp")
-    assert [name(path) for path in python(PACKAGE) if named.search(path.read_text())] == []
+    # The doctor looks at it, for the sake of others.
+    makers = [path for path in python(PACKAGE) if path.name != "checkup.py"]
+    assert [name(path) for path in makers if named.search(path.read_text())] == []
 
 
 # Python

@@ -102,8 +102,8 @@ pub(crate) struct RunOptions {
     #[arg(long, help_heading = "Files", conflicts_with_all = ["resume", "retry_failed"])]
     pub(crate) overwrite: bool,
 
-    /// Where to run: auto, processes, threads, interpreters or serial
-    #[arg(long, value_name = "BACKEND", default_value = "auto", help_heading = "Running")]
+    /// Where to run: processes, threads, interpreters, serial, or auto for what is measured best
+    #[arg(long, value_name = "BACKEND", default_value = "processes", help_heading = "Running")]
     pub(crate) backend: String,
 
     /// How many items at the same time [default: as many as this process has cores]
