@@ -84,8 +84,9 @@ def test_pyo3_is_a_dependency_of_the_binding_only() -> None:
     [
         ("allcores-shm", set()),
         ("allcores-engine", {"allcores-shm"}),
+        ("allcores-advice", set()),
         ("allcores-cli", set()),
-        ("allcores-py", {"allcores-engine", "allcores-cli"}),
+        ("allcores-py", {"allcores-engine", "allcores-advice", "allcores-cli"}),
     ],
 )
 def test_arrows_between_crates_point_downwards(crate: str, may_use: set[str]) -> None:

@@ -4,7 +4,7 @@ Whatever is made here belongs to the process that made it: in a forked child eac
 raises `RuntimeError`. Seconds may be below zero (at once) or None (for ever).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, Self, final
 
 from typing_extensions import disjoint_base
@@ -25,7 +25,9 @@ __all__ = [
     "Slot",
     "Tally",
     "Unroll",
+    "Verdict",
     "Walk",
+    "advise",
     "command",
     "mark_forked",
     "names_main",
@@ -423,3 +425,50 @@ class Unroll:
 
 def scalars_in(pickled: bytes) -> int | None:
     """How many items the pickled list has, if it is one of scalars; else None."""
+
+@final
+class Verdict:
+    """Which rung of the ladder the adviser chose, and why. Made by `advise`."""
+
+    @property
+    def rung(self) -> str:
+        """The chosen rung."""
+
+    @property
+    def predictions(self) -> list[tuple[str, list[tuple[str, float]]]]:
+        """Predicted seconds for what is left, as pairs of a rung and its terms, the fastest first.
+
+        Each term is a pair of its name and its seconds; the last one is `total`.
+        """
+
+    @property
+    def leverage(self) -> tuple[float, float, float]:
+        """Seconds of computing per second of moving data: of the item in the middle, and what a
+        tenth of the items are below and above.
+        """
+
+    @property
+    def reason(self) -> str:
+        """The choice in one line."""
+
+    @property
+    def reasons(self) -> list[str]:
+        """The choice, and why not the others, a line each."""
+
+    @property
+    def refusals(self) -> list[tuple[str, str]]:
+        """Rungs that were ruled out, each with the name of its reason."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What else the user should know, a clause each."""
+
+def advise(
+    measured: Mapping[str, Any], machine: Mapping[str, Any], excluded: Sequence[tuple[str, str]]
+) -> Verdict:
+    """The fastest rung for what is left of a function's items.
+
+    `measured` and `machine` are dictionaries of numbers (`ladder.probe`, `ladder.machine`);
+    `excluded` has pairs of a rung and the name of a refusal. Raises `ValueError` for a name that is
+    not known.
+    """

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from support import rungs
+
+from allcores.ladder import machine
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -16,3 +20,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return rungs.prepare(request.param, monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def known_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> machine.Machine:
+    """The usual machine, whatever the cache of this one's user says."""
+    usual = machine.Machine(tmp_path / "cache" / "machine.json")
+    usual._factor = 1.0
+    monkeypatch.setattr(machine, "_here", usual)
+    return usual

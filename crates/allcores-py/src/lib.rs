@@ -7,6 +7,7 @@
 
 use pyo3::prelude::*;
 
+mod advice;
 mod command;
 mod errors;
 mod home;
@@ -26,6 +27,7 @@ mod view;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use super::advice::{Verdict, advise};
     use super::command::{Feed, command};
     #[pymodule_export]
     use super::home::mark_forked;

@@ -106,6 +106,9 @@ class Blocks(Unroll):
                 self.close()
                 return None, None
             values, errors = block
+            if not errors and values:
+                values.reverse()
+                return values, None
             if self._keeps_exceptions:
                 for position, error in errors.items():
                     values[position] = error

@@ -116,10 +116,12 @@ class Feed:
     ) -> None:
         self.name = codec.name_of(fn)
         self.function = options.applied_to(fn)
-        self.is_single = len(iterables) == 1
+        several = len(iterables) > 1
+        self.is_single = not (several or (options.part is not None and options.part.star))
         self.context = copy_context()
         self._crew = crew
-        self._items = iter(iterables[0]) if self.is_single else zip(*iterables, strict=False)
+        self._items = zip(*iterables, strict=False) if several else iter(iterables[0])
+        self._first = 0 if options.part is None else options.part.first
         self._lead = Lead(
             iterables,
             chunksize=options.chunksize,
@@ -214,7 +216,7 @@ class Feed:
         except BaseException as error:
             self._error = error
         if items:
-            chunk = Chunk(self._lead.taken, items)
+            chunk = Chunk(self._first + self._lead.taken, items)
             self._lead.taken += len(items)
             self._chunks.append(chunk)
             self._launch(chunk)

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ParamSpec, Protocol, TypeVar
 
+    from ..pool.feed import Part
     from ..pool.options import Options
     from .progress import Meter
 
@@ -87,6 +88,7 @@ class CallOptions:
         ordered: results come in the order of the items.
         return_exceptions: what a call raised is given as its result.
         within: seconds after which asking a map for the next result raises `TimeoutError`.
+        part: that the items are the rest of a map.
         meter: told how many items have been finished.
         recorder: told what ran when.
     """
@@ -96,6 +98,7 @@ class CallOptions:
         "chunksize",
         "meter",
         "ordered",
+        "part",
         "recorder",
         "retries",
         "retry_on",
@@ -115,6 +118,7 @@ class CallOptions:
         ordered: bool = True,
         return_exceptions: bool = False,
         within: float | None = None,
+        part: Part | None = None,
         meter: Meter | None = None,
         recorder: Recorder | None = None,
     ) -> None:
@@ -133,6 +137,7 @@ class CallOptions:
         self.ordered = ordered
         self.return_exceptions = return_exceptions
         self.within = within
+        self.part = part
         self.meter = meter
         self.recorder = recorder
         if timeout is not None or retries != 0 or self.retry_on != ANY_EXCEPTION:

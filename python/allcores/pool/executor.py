@@ -40,7 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
-    from .feed import Meter
+    from .feed import Meter, Part
     from .options import Options, View
 
     P = ParamSpec("P")
@@ -161,7 +161,9 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         options: Options | None,
+        otherwise: Callable[[], Future[T]] | None = None,
     ) -> Future[T]:
+        """`otherwise` is called instead, if the call can't be pickled."""
         runtime = self._runtime
         terms = None
         if options is not None:
@@ -186,6 +188,8 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             raise
         except BaseException as error:
             self._check_open()
+            if otherwise is not None:
+                return otherwise()
             codec.note_call(error, codec.name_of(fn), None, codec.argument_text(args))
             failed: Future[T] = Future()
             failed.set_exception(error)
@@ -252,6 +256,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
         ordered: bool,
         options: Options | None,
         meter: Meter | None = None,
+        part: Part | None = None,
     ) -> Iterator[T]:
         if chunksize is not None and chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
@@ -284,6 +289,7 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor, nesting.Origin
             return_exceptions=return_exceptions,
             ordered=ordered,
             meter=meter,
+            part=part,
         )
 
     def options(self, **changes: Any) -> View:

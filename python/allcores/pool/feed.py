@@ -62,12 +62,36 @@ if TYPE_CHECKING:
         def show(self, done: int) -> None: ...
 
 
+class Part:
+    """Says that the items are the rest of a map.
+
+    Attributes:
+        first: the index of the first.
+        star: an item holds the arguments of a call.
+        otherwise: gives the values and errors of an item that can't be pickled, with its index; in
+            the consumer's thread.
+    """
+
+    __slots__ = ("first", "otherwise", "star")
+
+    def __init__(
+        self,
+        first: int,
+        *,
+        star: bool,
+        otherwise: Callable[[int, Any], tuple[list[Any], dict[int, Any]]] | None = None,
+    ) -> None:
+        self.first = first
+        self.star = star
+        self.otherwise = otherwise
+
+
 class Chunk:
     """Some items on their way: with the pool (`slot`), failed before (`error`), or withdrawn
     (neither).
     """
 
-    __slots__ = ("error", "first", "items", "slot")
+    __slots__ = ("error", "first", "is_unsent", "items", "slot")
 
     def __init__(
         self, first: int, items: list[Any], slot: Slot | None, error: BaseException | None = None
@@ -76,6 +100,7 @@ class Chunk:
         self.items = items
         self.slot = slot
         self.error = error
+        self.is_unsent = False
 
     def withdraw(self, pool: Pool) -> int:
         """Keeps it from starting; how many items that concerns."""
@@ -104,15 +129,19 @@ class Feed:
         terms: Terms | None = None,
         ordered: bool = True,
         meter: Meter | None = None,
+        part: Part | None = None,
     ) -> None:
         self.runtime = runtime
         self._meter = meter
+        self._first = 0 if part is None else part.first
+        self._otherwise = None if part is None else part.otherwise
         self._arrivals = None if ordered else Arrivals(runtime.watch)
         self.attended = False
         self.name = codec.name_of(fn)
         self._terms = terms
-        self._star = len(iterables) > 1
-        self._items = zip(*iterables, strict=False) if self._star else iter(iterables[0])
+        several = len(iterables) > 1
+        self._star = several or (part is not None and part.star)
+        self._items = zip(*iterables, strict=False) if several else iter(iterables[0])
         self._lead = Lead(
             iterables, chunksize=chunksize, buffersize=buffersize, max_workers=max_workers
         )
@@ -244,7 +273,7 @@ class Feed:
         except BaseException as error:
             self._error = error
         if items:
-            first = self._lead.taken
+            first = self._first + self._lead.taken
             self._lead.taken += len(items)
             self._append(self._submit(first, items))
         return self._error is None and len(items) == size
@@ -260,7 +289,9 @@ class Feed:
         except BaseException as error:
             if len(items) == 1:
                 codec.note_call(error, self.name, first, codec.argument_text(items[0]))
-                return [Chunk(first, items, None, error)]
+                chunk = Chunk(first, items, None, error)
+                chunk.is_unsent = True
+                return [chunk]
             return self._submit_singly(first, items)
         if self._values:
             from . import context
@@ -433,6 +464,8 @@ class Feed:
         what makes one.
         """
         if chunk.slot is None:
+            if chunk.is_unsent and self._otherwise is not None:
+                return self._otherwise(chunk.first, chunk.items[0])
             error = chunk.error or _cancelled()
             return _all_failed(len(chunk.items), lambda: error)
         raw = chunk.slot.slot_take()

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .feed import Meter
+    from .feed import Meter, Part
     from .options import Terms
     from .runtime import Runtime
 
@@ -40,6 +40,7 @@ def start_map(
     return_exceptions: bool = False,
     ordered: bool = True,
     meter: Meter | None = None,
+    part: Part | None = None,
 ) -> Iterator[Any]:
     """The iterator over the results; the first window of chunks is submitted by now."""
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -55,6 +56,7 @@ def start_map(
         terms=terms,
         ordered=ordered,
         meter=meter,
+        part=part,
     )
     feed.begin()
     return Results(feed, deadline, return_exceptions)

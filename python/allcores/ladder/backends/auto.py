@@ -1,13 +1,131 @@
-"""Not a rung, but what chooses among them."""
+"""Not a rung, but what chooses among them.
+
+A map begins in the caller, is measured there, and may move (`moving`, `judge`). A single call never
+runs in the caller, who may want to go on meanwhile, or have to: it goes to a process, or to a
+thread if its function or its arguments can't be pickled.
+
+Rungs are opened when they are needed first, and stay until `shutdown`.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from weakref import WeakSet
+
+from ...pool import nesting
+from .. import backends, here
+from ..choose import Judge
+from ..moving import Moving
+from ..options import PLAIN
+from .base import Refusal, RungExecutor, shut
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from concurrent.futures import Future
+    from typing import Any, TypeVar
 
-    from ..options import OpenOptions
-    from .base import Refusal, RungExecutor
+    from ..options import CallOptions, OpenOptions
+
+    T = TypeVar("T")
+
+MOST_THREADS = 32
+
+
+class AutoExecutor(RungExecutor):
+    """Runs calls where they are fastest, as far as that is safe."""
+
+    name = "auto"
+
+    def __init__(self, options: OpenOptions) -> None:
+        self._options = options
+        self._workers = options.max_workers or here.share()
+        self.max_workers = self._workers
+        self._rungs: dict[str, RungExecutor] = {}
+        self._maps: WeakSet[Moving] = WeakSet()
+        self._opening = threading.RLock()
+        self._is_shut = False
+        self._initialized = options.initializer is None
+
+    def submit_call(
+        self,
+        fn: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: CallOptions | None,
+    ) -> Future[T]:
+        self._begin()
+        from .processes import ProcessesExecutor
+
+        processes = self.rung("processes")
+        may_be_a_thread = options is None or options.timeout is None
+        if not (may_be_a_thread and isinstance(processes, ProcessesExecutor)):
+            return processes.submit_call(fn, args, kwargs, options)
+        return processes.submit_or(
+            fn,
+            args,
+            kwargs,
+            options,
+            lambda: self.rung("threads").submit_call(fn, args, kwargs, options),
+        )
+
+    def map(  # type: ignore[override]
+        self, fn: Callable[..., T], *iterables: Iterable[Any], options: CallOptions = PLAIN
+    ) -> Iterator[T]:
+        self._begin()
+        if not iterables:
+            return iter(())
+        if options.timeout is not None or not self._initialized:
+            return self.rung("processes").map(fn, *iterables, options=options)
+        judge = Judge(fn, self._eligible(), set(self._rungs), max_workers=self._options.max_workers)
+        moving = Moving(fn, iterables, options, judge, self.rung)
+        self._maps.add(moving)
+        return moving
+
+    def rung(self, name: str) -> RungExecutor:
+        """The executor of a rung, opened by now."""
+        with self._opening:
+            found = self._rungs.get(name)
+            if found is None:
+                if self._is_shut:
+                    raise shut()
+                found = self._rungs[name] = backends.usable(name).open(self._options)
+            return found
+
+    def _eligible(self) -> dict[str, int]:
+        """The rungs that a map may move to, with the workers of each."""
+        asked = self._options.max_workers
+        found = {"threads": asked or min(MOST_THREADS, here.share() + 4)}
+        cores = min(self._workers, nesting.usable_cores())
+        if cores > 1:
+            found["processes"] = cores
+        return found
+
+    def _begin(self) -> None:
+        if self._is_shut:
+            raise shut()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        for each in list(self._maps):
+            if cancel_futures:
+                each.cancel()
+            else:
+                each.run_if_unattended()
+        self._is_shut = True
+        for rung in list(self._rungs.values()):
+            rung.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+    def abandon(self) -> None:
+        self._is_shut = True
+        for rung in list(self._rungs.values()):
+            rung.abandon()
+
+    def stats(self) -> dict[str, int]:
+        found = dict.fromkeys(("submitted", "queued", "done", "failed", "cancelled"), 0)
+        for rung in list(self._rungs.values()):
+            for name, count in rung.stats().items():
+                found[name] = found.get(name, 0) + count
+        return found
 
 
 class Auto:
@@ -18,10 +136,8 @@ class Auto:
     def refusal(self, fn: Callable[..., object] | None = None) -> Refusal | None:
         return None
 
-    def open(self, options: OpenOptions) -> RungExecutor:
-        from .processes import BACKEND as processes
-
-        return processes.open(options)
+    def open(self, options: OpenOptions) -> AutoExecutor:
+        return AutoExecutor(options)
 
 
 BACKEND = Auto()

@@ -49,6 +49,19 @@ class ProcessesExecutor(RungExecutor):
             return self.pool.submit(fn, *args, **kwargs)
         return self.pool._submit(fn, args, kwargs, options.of_process_pool())
 
+    def submit_or(
+        self,
+        fn: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: CallOptions | None,
+        otherwise: Callable[[], Future[T]],
+    ) -> Future[T]:
+        """As `submit_call`; what can't be pickled goes `otherwise`."""
+        terms = None if options is None else options.of_process_pool()
+        instead: Any = otherwise
+        return self.pool._submit(fn, args, kwargs, terms, instead)
+
     def map(  # type: ignore[override]
         self, fn: Callable[..., T], *iterables: Iterable[Any], options: CallOptions = PLAIN
     ) -> Iterator[T]:
@@ -62,6 +75,7 @@ class ProcessesExecutor(RungExecutor):
             ordered=options.ordered,
             options=options.of_process_pool(),
             meter=options.meter,
+            part=options.part,
         )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -28,7 +28,7 @@ from .base import Refusal, RungExecutor, refuse_timeout, shut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypeVar
+    from typing import Any, NoReturn, TypeVar
 
     from ..blocks import Block
     from ..options import CallOptions, OpenOptions
@@ -137,9 +137,11 @@ class SerialMap:
     ) -> None:
         self.name = codec.name_of(fn)
         self._fn = options.applied_to(fn)
-        self._is_single = len(iterables) == 1
+        several = len(iterables) > 1
+        self._is_single = not (several or (options.part is not None and options.part.star))
         self._length = length_of(iterables)
-        self._items = iter(iterables[0]) if self._is_single else zip(*iterables, strict=False)
+        self._items = zip(*iterables, strict=False) if several else iter(iterables[0])
+        self._first = 0 if options.part is None else options.part.first
         self._context = copy_context()
         self._meter = options.meter
         self._recorder = options.recorder
@@ -154,13 +156,23 @@ class SerialMap:
         self._is_attended = True
         if self._kept:
             return self._kept.pop(0)
+        self._check_time(deadline)
+        if self._error is not None:
+            return self._raise()
+        if self._over:
+            return None
+        return self._run_one() if self._length is None else self._run(self._size)
+
+    def _check_time(self, deadline: float | None) -> None:
         if deadline is not None and time.monotonic() >= deadline:
             raise TimeoutError
-        if self._error is not None:
-            error, self._error = self._error, None
-            self._over = True
-            raise error
-        return None if self._over else self._run(1 if self._length is None else self._size)
+
+    def _raise(self) -> NoReturn:
+        """Raises what was to be raised next."""
+        error, self._error = self._error, None
+        self._over = True
+        assert error is not None
+        raise error
 
     def pause(self) -> None:
         """Nothing is under way."""
@@ -187,8 +199,47 @@ class SerialMap:
             if block is not None:
                 self._kept.append(block)
 
+    def _run_one(self) -> Block | None:
+        """As `_run`, for one item, at less expense."""
+        item: Any = next(self._items, self)
+        if item is self:
+            self._over = True
+            return None
+        begun_ns = 0 if self._recorder is None else time.monotonic_ns()
+        first = self._first + self._done
+        self._done += 1
+        try:
+            context = self._context.copy()
+            if self._is_single:
+                block: Block = [context.run(self._fn, unshared(item))], {}
+            else:
+                block = [context.run(self._fn, *map(unshared, item))], {}
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            codec.note_call(error, self.name, first, codec.argument_text(item))
+            block = [None], {0: error}
+        if self._recorder is not None:
+            self._recorder.ran("caller", first, 1, begun_ns, time.monotonic_ns())
+        if self._meter is not None:
+            self._meter.count(self._done)
+        return block
+
     def _run(self, size: int) -> Block | None:
-        """Runs the next block, up to the first error."""
+        """Runs the next block."""
+        begun_ns = time.monotonic_ns()
+        items = self.take(size)
+        if not items:
+            return None
+        block = self.run_items(items)
+        if time.monotonic_ns() - begun_ns < BLOCK_NS:
+            self._size = min(2 * size, self._done + 1, MOST_ITEMS)
+        else:
+            self._size = max(1, size // 2)
+        return block
+
+    def take(self, size: int) -> list[Any]:
+        """So many items, or what is left. Raises what the iterable raises."""
         items: list[Any] = []
         try:
             # Into a list: an iterable that raises keeps what it gave.
@@ -199,11 +250,14 @@ class SerialMap:
             self._error = error
         if not items:
             self._over = True
-            return None
+        return items
+
+    def run_items(self, items: list[Any]) -> Block:
+        """Calls the function with each of them."""
         values: list[Any] = []
         errors: dict[int, BaseException] = {}
         begun_ns = time.monotonic_ns()
-        first = self._done
+        first = self._first + self._done
         while len(values) < len(items):
             at = len(values)
             try:
@@ -223,10 +277,6 @@ class SerialMap:
             self._recorder.ran("caller", first, len(items), begun_ns, ended_ns)
         if self._meter is not None:
             self._meter.show(self._done)
-        if ended_ns - begun_ns < BLOCK_NS:
-            self._size = min(2 * size, self._done + 1, MOST_ITEMS)
-        else:
-            self._size = max(1, size // 2)
         return values, errors
 
     def _extend(self, values: list[Any], items: list[Any]) -> None:

@@ -1,0 +1,1 @@
+"""Is `backend="auto"` as fast as the best rung, on whatever people run?"""

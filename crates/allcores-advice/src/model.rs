@@ -1,0 +1,234 @@
+//! How long the items that are left would take on a rung, as a sum of named terms.
+//!
+//! A rung of workers is a pipeline: the caller hands items out and takes results (*move*), the
+//! workers compute, and the slower of the two sets the pace. What the pace costs beyond the ideal
+//! division of the work is *contention*: for the interpreter's lock, for cores, for the caller. At
+//! the end some workers have nothing left while the last item runs: the *tail*.
+
+use crate::machine::Machine;
+use crate::measurement::Measurement;
+use crate::rung::Rung;
+
+/// What a prediction is made of, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Terms {
+    /// Until the workers work.
+    pub start_ns: f64,
+    /// The function and the arguments, on their way.
+    pub move_in_ns: f64,
+    /// The work, divided ideally.
+    pub compute_ns: f64,
+    /// The results.
+    pub move_out_ns: f64,
+    /// Waiting for the lock, for a core, for the caller.
+    pub contention_ns: f64,
+    /// The last item, while others have none.
+    pub tail_ns: f64,
+}
+
+impl Terms {
+    /// Their sum.
+    #[must_use]
+    pub fn total_ns(&self) -> f64 {
+        self.start_ns
+            + self.move_in_ns
+            + self.compute_ns
+            + self.move_out_ns
+            + self.contention_ns
+            + self.tail_ns
+    }
+
+    /// By name, in the order of the story.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, f64); 6] {
+        [
+            ("start", self.start_ns),
+            ("move in", self.move_in_ns),
+            ("compute", self.compute_ns),
+            ("move out", self.move_out_ns),
+            ("contention", self.contention_ns),
+            ("tail", self.tail_ns),
+        ]
+    }
+}
+
+/// What a rung would take for the items that are left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Which rung.
+    pub rung: Rung,
+    /// With how many workers.
+    pub workers: usize,
+    /// What it is made of.
+    pub terms: Terms,
+}
+
+impl Prediction {
+    /// Its sum.
+    #[must_use]
+    pub fn total_ns(&self) -> f64 {
+        self.terms.total_ns()
+    }
+}
+
+/// What a rung would take; None where nobody can know (not compiled, no cluster).
+#[must_use]
+pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<Prediction> {
+    let at = |costs: Costs| Some(costs.best(rung, measured, machine));
+    match rung {
+        Rung::Serial => Some(alone(rung, measured, 0.0, measured.wall_ns.mean)),
+        Rung::Native => {
+            let speedup = measured.native_speedup?;
+            let item_ns = measured.wall_ns.mean / speedup.max(f64::MIN_POSITIVE);
+            Some(alone(rung, measured, machine.compile_ns, item_ns))
+        }
+        Rung::Threads => at(Costs {
+            start_ns: machine.threads_start_ns,
+            worker_ns: 0.0,
+            move_in_ns: machine.handover_ns,
+            move_out_ns: 0.0,
+            last_ns: machine.handover_ns,
+            once_ns: 0.0,
+            cores: machine.cores,
+            locked_ns: if machine.is_free_threaded { 0.0 } else { measured.locked_ns() },
+        }),
+        Rung::Interpreters | Rung::Processes => {
+            let is_process = rung == Rung::Processes;
+            let (start_ns, worker_ns) = if is_process {
+                (machine.processes_start_ns, machine.process_ns)
+            } else {
+                (machine.interpreters_start_ns, machine.interpreter_ns)
+            };
+            let (bytes_in, bytes_out) = (machine.bytes_in_per_s, machine.bytes_out_per_s);
+            at(Costs {
+                start_ns,
+                worker_ns,
+                move_in_ns: machine.item_ns / 2.0
+                    + measured.pickle_ns
+                    + transfer_ns(measured.argument_bytes, bytes_in),
+                move_out_ns: machine.item_ns / 2.0
+                    + measured.result_pickle_ns
+                    + transfer_ns(measured.result_bytes, bytes_out),
+                last_ns: machine.round_trip_ns,
+                once_ns: transfer_ns(measured.function_bytes, bytes_in),
+                cores: machine.cores,
+                locked_ns: 0.0,
+            })
+        }
+        Rung::Cluster => {
+            let remote = machine.remote?;
+            at(Costs {
+                start_ns: remote.start_ns,
+                worker_ns: 0.0,
+                move_in_ns: remote.item_ns / 2.0
+                    + measured.pickle_ns
+                    + transfer_ns(measured.argument_bytes, remote.bytes_per_s),
+                move_out_ns: remote.item_ns / 2.0
+                    + measured.result_pickle_ns
+                    + transfer_ns(measured.result_bytes, remote.bytes_per_s),
+                last_ns: remote.round_trip_ns,
+                once_ns: transfer_ns(measured.function_bytes, remote.bytes_per_s),
+                cores: remote.cores,
+                locked_ns: 0.0,
+            })
+        }
+    }
+}
+
+fn transfer_ns(bytes: f64, per_s: f64) -> f64 {
+    bytes / per_s.max(1.0) * 1e9
+}
+
+fn alone(rung: Rung, measured: &Measurement, start_ns: f64, item_ns: f64) -> Prediction {
+    let compute_ns = measured.planned() * item_ns;
+    Prediction { rung, workers: 1, terms: Terms { start_ns, compute_ns, ..Terms::default() } }
+}
+
+/// What a rung of workers costs.
+struct Costs {
+    start_ns: f64,
+    worker_ns: f64,
+    /// The caller's work for an item on its way in, and out.
+    move_in_ns: f64,
+    move_out_ns: f64,
+    /// From the last item's end to its result.
+    last_ns: f64,
+    /// For each worker.
+    once_ns: f64,
+    cores: usize,
+    /// What an item needs of a lock that all share.
+    locked_ns: f64,
+}
+
+impl Costs {
+    /// With as many workers as pay; so more cores never predict more time.
+    fn best(&self, rung: Rung, measured: &Measurement, machine: &Machine) -> Prediction {
+        let items = measured.planned().max(1.0);
+        let most = (machine.workers(rung) as f64).min(items).max(1.0) as usize;
+        let mut best = self.with(1, rung, measured);
+        for workers in 2..=most {
+            let other = self.with(workers, rung, measured);
+            if other.total_ns() < best.total_ns() {
+                best = other;
+            }
+        }
+        best
+    }
+
+    fn with(&self, workers: usize, rung: Rung, measured: &Measurement) -> Prediction {
+        let items = measured.planned();
+        let crew = workers as f64;
+        let move_in_ns = items * self.move_in_ns + crew * self.once_ns;
+        let move_out_ns = items * self.move_out_ns;
+        // A worker unpickles and pickles, much as the caller does.
+        let moving_there_ns = self.move_in_ns + self.move_out_ns;
+        let is_apart = rung.moves_data();
+        let item_ns =
+            if is_apart { measured.apart_ns() + moving_there_ns } else { measured.wall_ns.mean };
+        let compute_ns = items * item_ns / crew;
+        let cores = (self.cores as f64).max(1.0);
+        // Each of these is a lower bound; the largest sets the pace. The caller needs a core too,
+        // and, where all share one lock, the lock.
+        let own_ns = if is_apart { moving_there_ns } else { 0.0 };
+        let cores_ns = (items * (measured.cpu_ns() + own_ns) + move_in_ns + move_out_ns) / cores;
+        // The last to have the lock still has to wait for what it waits for.
+        let after_lock_ns = measured.wall_ns.mean - measured.cpu_ns();
+        let lock_ns = match is_apart {
+            true => 0.0,
+            false => items * self.locked_ns + move_in_ns + after_lock_ns.max(0.0),
+        };
+        let caller_ns = move_in_ns + move_out_ns;
+        // All begin at once: the last of the crew gets the lock, or a core, when the others had it.
+        // Its own computing without the lock can go on while others have it.
+        let queue_ns = (crew * self.locked_ns - measured.cpu_ns()).max(0.0)
+            + (crew / cores - 1.0).max(0.0) * measured.cpu_ns();
+        let pace_ns = (compute_ns + queue_ns).max(cores_ns).max(lock_ns).max(caller_ns);
+        // Where something else sets the pace, the uneven end is hidden behind it.
+        let tail_ns = self.tail_ns(measured, item_ns, crew).min(items * item_ns - compute_ns)
+            - (pace_ns - compute_ns - queue_ns).max(0.0);
+        // What moves while workers compute is hidden; the sum of the terms is the pace.
+        let hidden_ns = pace_ns - compute_ns;
+        let shown = if caller_ns > 0.0 { (hidden_ns / caller_ns).min(1.0) } else { 0.0 };
+        let terms = Terms {
+            start_ns: self.start_ns + crew * self.worker_ns,
+            move_in_ns: shown * move_in_ns,
+            compute_ns,
+            move_out_ns: shown * move_out_ns,
+            contention_ns: (hidden_ns - shown * caller_ns).max(0.0),
+            tail_ns: tail_ns.max(0.0) + self.last_ns,
+        };
+        Prediction { rung, workers, terms }
+    }
+
+    /// How long after the ideal end the last item ends: by what does not divide evenly, or by one
+    /// that is longer than the others and comes late.
+    fn tail_ns(&self, measured: &Measurement, item_ns: f64, crew: f64) -> f64 {
+        let items = measured.planned();
+        let uneven = ((items / crew).ceil() - items / crew) * item_ns;
+        let longest = measured.wall_ns.largest.max(measured.wall_ns.mean);
+        let late = (longest - measured.wall_ns.mean) * (1.0 - 1.0 / crew) / 2.0;
+        // No end is before that of the longest.
+        let least = longest - items * item_ns / crew;
+        uneven.max(late).max(least)
+    }
+}

@@ -1,0 +1,282 @@
+"""How `backend="auto"` decides where the items of a map run: a `Judge` for `moving`.
+
+It measures the blocks that run in the caller (`probe`), knows the machine (`machine`), and asks the
+adviser (`_core.advise`) each time the work has grown by a third. The rules around that:
+
+* The first items run in the caller. Little work never leaves it.
+* Threads are for functions that let others run anyway: that wait, or were seen to let go of the
+  interpreter's lock. Whether a function may run twice at a time in one memory can't be seen from
+  outside; one that holds the lock all the time gains nothing there and is never sent.
+* Processes are for what can be pickled: the function, and the arguments and results that were seen.
+  An argument that can't be pickled later is run in the caller.
+* With few items, the first of which takes long, the others need not wait for it: the `watch` sees
+  that it takes long, and has them begin elsewhere meanwhile.
+* Where the items are elsewhere, and moving them turns out to cost what is gained, they come back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from .._core import advise
+from . import machine
+from .probe import Probe, Unpicklable, Watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._core import Verdict
+
+CALLER = "serial"
+BLOCK_NS = 500_000
+"""What a block in the caller should take."""
+MOST_ITEMS = 65_536
+LEAST_WORK_NS = 2_000_000
+"""Less work than that, done and to come, is not worth a thought."""
+FIRST_LOOK_NS = 400_000
+GROWTH = 1.33
+"""A decision is made again when so many times as much was done."""
+FEW = 128
+"""With so many items the first one is a noticeable part of all."""
+WATCHED_NS = 3_000_000
+"""So long the lock is watched before a decision between threads and processes."""
+LOOK_AWAY_NS = 40_000_000
+"""So much waiting for results, and it looks whether the rung is worth it."""
+TOO_SLOW = 1.1
+"""A rung that takes so many times as long as the caller is left."""
+OTHERS = ("interpreters", "native", "cluster")
+
+
+class Judge:
+    """Of one map.
+
+    Attributes:
+        verdict: the adviser's last; None if it was never asked.
+        reason: why the items are where they are, in one line.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        rungs: dict[str, int],
+        open_rungs: set[str],
+        *,
+        max_workers: int | None = None,
+    ) -> None:
+        """`rungs` are those that may be chosen, with the workers of each; `open_rungs` need no
+        start any more."""
+        self.verdict: Verdict | None = None
+        self.reason = "serial: there is too little work to leave the caller"
+        self._probe = Probe(fn)
+        self._rungs = rungs
+        self._open = frozenset(open_rungs)
+        self._max_workers = max_workers
+        self._excluded: dict[str, str] = {
+            name: "not_here" for name in ("threads", "processes", *OTHERS) if name not in rungs
+        }
+        self._where = CALLER
+        self._size = 1
+        self._look_at_ns = FIRST_LOOK_NS
+        self._watch: Watch | None = None
+        self._is_away = False
+        self._was_early = False
+        self._away_ns = 0
+        self._away_count = 0
+        self._moved = 0
+        self._returns = 0
+        self._slow: dict[str, float] = {}
+
+    # -- in the caller -------------------------------------------------------------------
+
+    def block_size(self, done: int) -> int:
+        """How many items the next block in the caller should hold."""
+        return self._size
+
+    def on_block(
+        self, items: list[Any], values: list[Any], failed: bool, wall_ns: int, cpu_ns: int
+    ) -> None:
+        """The caller ran these items; if one `failed` its value is None."""
+        self._probe.on_block(items, values, failed, wall_ns, cpu_ns)
+        count = len(items)
+        if wall_ns < BLOCK_NS / 2:
+            self._size = min(2 * count, MOST_ITEMS)
+        elif wall_ns > 2 * BLOCK_NS:
+            self._size = max(1, count // 2)
+
+    def where(self, left: int | None) -> str:
+        """The rung for what is `left`."""
+        if self._where == CALLER and self._probe.wall_ns >= self._look_at_ns and self._rungs:
+            self._look(left)
+        return self._where
+
+    def _look(self, left: int | None) -> None:
+        """Decides, if it is time to."""
+        probe = self._probe
+        to_come_ns = (probe.done if left is None else left) * probe.item_ns()
+        if to_come_ns < LEAST_WORK_NS:
+            self._look_at_ns = int(probe.wall_ns * GROWTH)
+            return
+        if self._watch is None:
+            verdict = self._advice(left)
+            if verdict.rung == CALLER and not self._may_be_free(left):
+                self._decide(verdict)
+            elif probe.free_share is None:
+                # One block more or a few, to see whether threads would do.
+                self._watch = Watch()
+            else:
+                self._decide(verdict)
+        elif self._watch.passed_ns() >= WATCHED_NS:
+            self._stop_watch()
+            self._decide(self._advice(left))
+
+    def _may_be_free(self, left: int | None) -> bool:
+        """Whether threads would pay, if the function should turn out to let go of the lock."""
+        if self._probe.free_share is not None or "threads" not in self._rungs:
+            return False
+        return self._advice(left, free_share=1.0).rung == "threads"
+
+    def _advice(self, left: int | None, *, free_share: float | None = None) -> Verdict:
+        probe = self._probe
+        try:
+            probe.weigh()
+        except Unpicklable as error:
+            self._excluded["processes"] = str(error)
+        measured = probe.measured(left)
+        if free_share is not None:
+            measured["free_share"] = free_share
+        constants = machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
+        excluded = dict(self._excluded)
+        for rung, away_ns in self._slow.items():
+            if away_ns > probe.item_ns() / TOO_SLOW:
+                excluded[rung] = "gain_too_small"
+        return advise(measured, constants, list(excluded.items()))
+
+    def _decide(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        self.reason = verdict.reason
+        self._look_at_ns = int(self._probe.wall_ns * GROWTH)
+        if verdict.rung in self._rungs:
+            self._leave_for(verdict.rung)
+
+    def _leave_for(self, rung: str) -> None:
+        self._where = rung
+        self._is_away = False
+        self._away_ns = self._away_count = self._moved = 0
+        self._probe.lighten()
+
+    # -- while the first item runs -------------------------------------------------------
+
+    def begin(self, left: int | None, go: Callable[[str], None]) -> None:
+        """The first item is about to run, and `left` after it. `go(rung)` has these begin on that
+        rung at once; it is called from another thread, at most once.
+        """
+        if left is None or not 1 <= left <= FEW or not self._rungs:
+            return
+        cpu = time.process_time_ns()
+
+        def on_tick(passed_ns: int, free_share: float) -> bool:
+            busy = (time.process_time_ns() - cpu) / passed_ns
+            rung = self._early(left, passed_ns, busy, free_share)
+            if rung is None:
+                return True
+            self._was_early = True
+            self._leave_for(rung)
+            go(rung)
+            return False
+
+        self._watch = Watch(on_tick)
+
+    def _early(self, left: int, passed_ns: int, busy: float, free_share: float) -> str | None:
+        """Where the others should begin, taking as long as the first one has taken by now: what
+        pays then pays all the more when they take longer.
+        """
+        probe = self._probe
+        measured = probe.measured(left + 1)
+        # It will be as much as it is now, so there is no doubt in it.
+        measured.update(wall_ns=[float(passed_ns)] * 100, done=1)
+        measured.update(busy_cores=max(busy, 1.0 - free_share), free_share=free_share)
+        constants = machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
+        if "processes" not in self._open:
+            constants["processes_start_ns"] = constants["server_start_ns"]
+        verdict = advise(measured, constants, list(self._excluded.items()))
+        if verdict.rung not in self._rungs:
+            return None
+        if verdict.rung == "processes":
+            try:
+                probe.weigh()
+            except Unpicklable as error:
+                self._excluded["processes"] = str(error)
+                return None
+        self.verdict = verdict
+        self.reason = f"{verdict.reason}, while the first item runs"
+        return verdict.rung
+
+    def begun(self) -> None:
+        """The first item has ended; where `go` was called, it has returned."""
+        if self._watch is not None:
+            self._stop_watch()
+
+    def _stop_watch(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            share = watch.stop()
+            if share is not None:
+                self._probe.free_share = share
+
+    def end(self) -> None:
+        """The map is over."""
+        self._stop_watch()
+        self._probe.lighten()
+        machine.here().keep()
+
+    # -- elsewhere -----------------------------------------------------------------------
+
+    def on_away(self, count: int, stats: dict[str, int], waited_ns: int) -> None:
+        """Results of `count` items came from the rung that was chosen, whose `stats` are so, after
+        so long a wait.
+        """
+        moved = stats.get("bytes_copied", 0) + stats.get("bytes_mapped", 0)
+        if not self._is_away:
+            # The first wait is for the start.
+            self._is_away, self._moved = True, moved
+            self._learn_start(waited_ns)
+            return
+        self._away_ns += waited_ns
+        self._away_count += count
+        if self._away_ns < LOOK_AWAY_NS or not self._away_count:
+            return
+        bytes_an_item = (moved - self._moved) / self._away_count
+        away_ns = self._away_ns / self._away_count
+        self._moved, self._away_ns, self._away_count = moved, 0, 0
+        item_ns = self._probe.item_ns()
+        here = machine.here()
+        moving_ns = here.value("item_ns") + bytes_an_item / here.value("bytes_out_per_s") * 1e9
+        workers = self._rungs.get(self._where, 1)
+        if self._where == "processes" and moving_ns > item_ns * (1 - 1 / workers):
+            self._come_back(
+                away_ns, f"moving an item ({bytes_an_item:,.0f} bytes) takes longer than is gained"
+            )
+        elif away_ns > TOO_SLOW * item_ns:
+            there, here_ms = away_ns / 1e6, item_ns / 1e6
+            self._come_back(away_ns, f"an item took {there:.3f} ms there, {here_ms:.3f} ms here")
+
+    def _learn_start(self, waited_ns: int) -> None:
+        """How long the rung's start took, if that can be told from its first items."""
+        names = {"processes": "processes_start_ns", "threads": "threads_start_ns"}
+        name = names.get(self._where)
+        start_ns = waited_ns - 2 * self._probe.item_ns()
+        if name and self._where not in self._open and not self._was_early and start_ns > 0:
+            machine.here().learn(name, start_ns)
+
+    def _come_back(self, away_ns: float, why: str) -> None:
+        """The caller measures anew."""
+        self._slow[self._where] = away_ns
+        self._returns += 1
+        self._where = CALLER
+        self.reason = f"serial: {why}"
+        self._probe.forget()
+        self._size = 1
+        # Each time it takes twice as long until it may leave again.
+        self._look_at_ns = self._probe.wall_ns + 4 * LEAST_WORK_NS * 2**self._returns

@@ -1,0 +1,228 @@
+"""What a function costs, measured on items that are run anyway.
+
+Nothing is run for the measurement alone: the first items of a map run in the caller, in blocks with
+one look at the clocks each, and their results are the map's. What an item's arguments and result
+weigh is found by pickling those of the last block, once, when a decision is near.
+
+Processor time alone does not tell waiting from a busy machine on which others compute. Whether the
+function lets other threads run is seen by a *watch*: a thread that wakes every quarter
+of a millisecond, and can't while the interpreter's lock is held.
+
+```
+   held:   |--- 5 ms, until Python makes the holder give way ---|w|---        few wakes
+   free:   |w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|--       as many as there can be
+```
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ..pool.codec import Encoder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+BLOCKS_KEPT = 24
+"""Blocks whose durations count: what was long ago says less."""
+MOST_PICKLED = 32
+"""Items of a block that are pickled to find out what that takes."""
+LARGE = 1_000_000
+"""Bytes; what has so many is not pickled to find out how long that takes."""
+COPIED_BYTES_A_NS = 4.0
+WAKE_S = 0.000_25
+SLACK_NS = 70_000
+"""How much later than asked for a thread wakes that nothing holds up."""
+LEAST_WATCHED_NS = 1_500_000
+
+
+def cpu_clock() -> Callable[[], int]:
+    """The clock of used processor time for what runs in this thread: the whole process's, so that
+    the threads of numerical libraries count, unless other threads of Python's have work of
+    their own.
+    """
+    return time.process_time_ns if threading.active_count() == 1 else time.thread_time_ns
+
+
+class Unpicklable(Exception):
+    """What can't be pickled; its argument names the refusal as the adviser does."""
+
+
+class Probe:
+    """Measures one function.
+
+    Attributes:
+        done: items that have run in the caller.
+        wall_ns: what they took.
+    """
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self._fn = fn
+        self.done = 0
+        self.wall_ns = 0
+        self._cpu_ns = 0
+        self._items_ns: deque[float] = deque(maxlen=BLOCKS_KEPT)
+        self._clocks: deque[tuple[int, int]] = deque(maxlen=BLOCKS_KEPT)
+        self._sample: tuple[list[Any], list[Any]] | None = None
+        self._weight: dict[str, float] = {}
+        self._function_bytes: float | None = None
+        self.free_share: float | None = None
+
+    def run(self, args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+        """Runs an item under measurement; its value, or what it raised."""
+        clock = cpu_clock()
+        cpu_ns, begun_ns = clock(), time.perf_counter_ns()
+        value, error = None, None
+        try:
+            value = self._fn(*args)
+        except Exception as raised:
+            error = raised
+        wall_ns = time.perf_counter_ns() - begun_ns
+        self.on_block([args], [value], error is not None, wall_ns, clock() - cpu_ns)
+        return value, error
+
+    def on_block(
+        self, items: list[Any], values: list[Any], failed: bool, wall_ns: int, cpu_ns: int
+    ) -> None:
+        """These items ran, in that time."""
+        self.done += len(items)
+        self.wall_ns += wall_ns
+        self._items_ns.append(wall_ns / len(items))
+        self._clocks.append((wall_ns, cpu_ns))
+        if not failed and len(values) == len(items):
+            # A list of results is handed out from its end; what is kept here is another.
+            self._sample = items[-MOST_PICKLED:], values[-MOST_PICKLED:]
+
+    def item_ns(self) -> float:
+        """What an item takes, by the last blocks; 0 before the first."""
+        return sum(self._items_ns) / len(self._items_ns) if self._items_ns else 0.0
+
+    def busy_cores(self) -> float:
+        """Cores that are busy while an item runs, on average."""
+        wall_ns = sum(wall for wall, _ in self._clocks)
+        return sum(cpu for _, cpu in self._clocks) / wall_ns if wall_ns else 1.0
+
+    def weigh(self) -> None:
+        """Pickles a sample of arguments and results, and the function, if that was not done since
+        the last block. Raises `Unpicklable`.
+        """
+        if self._function_bytes is None:
+            self._function_bytes = float(_weight(self._fn, "unpicklable_function")[0])
+        if self._sample is None:
+            return
+        items, values = self._sample
+        self._sample = None
+        for what, sample in (("argument", items), ("result", values)):
+            size, spent_ns = _weight(sample, f"unpicklable_{what}")
+            self._weight[f"{what}_bytes"] = size / len(sample)
+            name = "pickle_ns" if what == "argument" else "result_pickle_ns"
+            self._weight[name] = spent_ns / len(sample)
+
+    def forget(self) -> None:
+        """What comes may be different: durations are measured anew."""
+        self._items_ns.clear()
+        self._clocks.clear()
+
+    def lighten(self) -> None:
+        """Lets go of the items and results that were kept to be weighed."""
+        self._sample = None
+
+    def measured(self, left: int | None) -> dict[str, Any]:
+        """What `_core.advise` takes, for that many items to come (None: nobody knows)."""
+        busy, free = self.busy_cores(), self.free_share
+        if free is not None:
+            busy = max(busy, 1.0 - free)
+        return {
+            "wall_ns": list(self._items_ns),
+            "done": self.done,
+            "left": left,
+            "busy_cores": busy,
+            "free_share": max(1.0 - busy, 0.0) if free is None else free,
+            "argument_bytes": self._weight.get("argument_bytes", 0.0),
+            "result_bytes": self._weight.get("result_bytes", 0.0),
+            "function_bytes": self._function_bytes or 0.0,
+            "pickle_ns": self._weight.get("pickle_ns", 0.0),
+            "result_pickle_ns": self._weight.get("result_pickle_ns", 0.0),
+            "native_speedup": None,
+        }
+
+
+def _weight(value: Any, refusal: str) -> tuple[int, float]:
+    """The bytes of a value when pickled, large buffers included, and the nanoseconds it takes."""
+    large = sum(map(_large, value)) if isinstance(value, list) else 0
+    if large:
+        return large, large / COPIED_BYTES_A_NS if _is_copied(value) else 0.0
+    buffers: list[pickle.PickleBuffer] = []
+    begun_ns = time.perf_counter_ns()
+    try:
+        data = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    except Exception:
+        try:
+            data = Encoder().dumps(value)
+        except Exception as error:
+            raise Unpicklable(refusal) from error
+    spent_ns = time.perf_counter_ns() - begun_ns
+    return len(data) + sum(each.raw().nbytes for each in buffers), float(spent_ns)
+
+
+def _large(value: object) -> int:
+    """The bytes of a value that has many, as far as it says so."""
+    size = getattr(value, "nbytes", None)
+    if size is None and isinstance(value, (bytes, bytearray, str)):
+        size = len(value)
+    return size if isinstance(size, int) and size >= LARGE else 0
+
+
+def _is_copied(values: list[Any]) -> bool:
+    return any(isinstance(each, str) for each in values)
+
+
+class Watch:
+    """Sees from a thread whether the interpreter's lock is free while this thread works.
+
+    `on_tick` is called in the watch's thread every few milliseconds with the nanoseconds since the
+    start and the share of time in which the lock was free; it returns whether to call it again.
+    """
+
+    TICK_NS = 4_000_000
+
+    def __init__(self, on_tick: Callable[[int, float], bool] | None = None) -> None:
+        self._on_tick = on_tick
+        self._stop = threading.Lock()
+        self._wakes = 0
+        self._stop.acquire()
+        self._begun_ns = time.perf_counter_ns()
+        self._thread = threading.Thread(target=self._run, name="allcores-watch", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        next_ns = self.TICK_NS
+        while not self._stop.acquire(True, WAKE_S):
+            self._wakes += 1
+            passed_ns = time.perf_counter_ns() - self._begun_ns
+            if self._on_tick is not None and passed_ns >= next_ns:
+                next_ns = passed_ns + self.TICK_NS
+                if not self._on_tick(passed_ns, self._share(passed_ns)):
+                    self._on_tick = None
+
+    def _share(self, passed_ns: int) -> float:
+        return min(1.0, self._wakes * (WAKE_S * 1e9 + SLACK_NS) / max(passed_ns, 1))
+
+    def passed_ns(self) -> int:
+        """Since it was started."""
+        return time.perf_counter_ns() - self._begun_ns
+
+    def stop(self) -> float | None:
+        """Ends it, which waits for what `on_tick` is doing; the share of time in which the lock was
+        free, None if it watched for too short a time to say.
+        """
+        passed_ns = self.passed_ns()
+        wakes_share = self._share(passed_ns)
+        self._stop.release()
+        self._thread.join()
+        return wakes_share if passed_ns >= LEAST_WATCHED_NS else None

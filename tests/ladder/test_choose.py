@@ -1,0 +1,212 @@
+"""The rules by which `auto` decides, from what was measured to the rung."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import rungs
+
+import allcores
+from allcores.ladder import choose
+from allcores.ladder.choose import Judge
+from allcores.ladder.machine import Machine
+
+TWO = {"threads": 6, "processes": 2}
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    constants = Machine.constants
+
+    def of_two(self: Machine, **given: Any) -> dict[str, Any]:
+        return {**constants(self, **given), "cores": 2}
+
+    monkeypatch.setattr(Machine, "constants", of_two)
+
+
+def judged(
+    item_ns: int,
+    *,
+    cpu: float = 1.0,
+    free: float = 0.0,
+    count: int = 8,
+    left: int | None = 1000,
+    value: Any = 1,
+    fn: Any = abs,
+    workers: dict[str, int] | None = None,
+) -> Judge:
+    """The judge of a map whose items took so long, so much of it computing."""
+    judge = Judge(fn, TWO if workers is None else workers, set())
+    judge._probe.free_share = free if cpu else 1.0
+    for _ in range(count):
+        judge.on_block([value], [value], False, item_ns, int(item_ns * cpu))
+    judge.where(left)
+    return judge
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        ({"item_ns": 10_000_000}, "processes"),
+        ({"item_ns": 10_000_000, "cpu": 0.0}, "threads"),
+        ({"item_ns": 10_000_000, "free": 1.0, "value": b" " * 40_000_000}, "threads"),
+        ({"item_ns": 10_000_000, "left": 1}, "serial"),
+        ({"item_ns": 10_000_000, "left": None, "count": 1}, "serial"),
+        ({"item_ns": 10_000_000, "left": None, "count": 20}, "processes"),
+        ({"item_ns": 10_000_000, "left": 100, "value": b" " * 80_000_000}, "serial"),
+        ({"item_ns": 10_000_000, "value": threading.Lock()}, "serial"),
+        ({"item_ns": 10_000_000, "fn": threading.Lock().acquire}, "serial"),
+        ({"item_ns": 10_000_000, "fn": threading.Lock().acquire, "cpu": 0.0}, "threads"),
+        ({"item_ns": 10_000_000, "workers": {"threads": 4}}, "serial"),
+        ({"item_ns": 10_000_000, "workers": {}}, "serial"),
+        ({"item_ns": 100, "count": 5_000, "left": 10_000_000}, "serial"),
+        ({"item_ns": 50_000, "count": 100, "left": 10_000}, "processes"),
+        ({"item_ns": 6_000_000_000, "count": 1, "left": 9}, "processes"),
+        ({"item_ns": 10_000_000, "cpu": 2.0, "free": 1.0}, "serial"),
+    ],
+    ids=str,
+)
+def test_rule(profile: dict[str, Any], expected: str) -> None:
+    assert judged(**profile)._where == expected
+
+
+def test_reason_names_rung_times_and_leverage() -> None:
+    judge = judged(10_000_000)
+    assert judge.reason.startswith("processes: ")
+    assert "instead of 10.0 s" in judge.reason
+    assert "leverage" in judge.reason
+    assert judged(10_000_000, value=threading.Lock()).reason.startswith(
+        "serial: an argument can't be pickled"
+    )
+
+
+def test_items_come_back_when_they_get_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "LOOK_AWAY_NS", 0)
+    judge = judged(1_000_000, left=100_000)
+    judge.on_away(1, {"bytes_copied": 0}, 1_000_000)
+    judge.on_away(10, {"bytes_copied": 10**9}, 5_000_000)
+    assert judge.where(100_000) == "serial"
+    assert "moving an item (100,000,000 bytes)" in judge.reason
+
+
+def test_items_come_back_from_a_rung_that_is_slower_than_the_caller_and_stay() -> None:
+    judge = judged(1_000_000, left=100_000)
+    judge.on_away(1, {}, 1_000_000)
+    judge.on_away(50, {}, 100_000_000)
+    assert judge.where(100_000) == "serial"
+    assert "2.000 ms there and 1.000 ms here" in judge.reason
+    for _ in range(200):
+        judge.on_block([1], [1], False, 1_000_000, 1_000_000)
+        assert judge.where(100_000) == "serial"
+
+
+def test_slow_consumer_does_not_make_a_rung_slow() -> None:
+    judge = judged(1_000_000, left=100_000)
+    for _ in range(10):
+        judge.on_away(50, {}, 30_000)
+    assert judge.where(100_000) == "processes"
+
+
+def test_items_that_get_heavier_leave_the_caller() -> None:
+    judge = judged(2_000, count=5, left=2_000)
+    assert judge.where(2_000) == "serial"
+    for _ in range(30):
+        judge.on_block([1], [1], False, 3_000_000, 3_000_000)
+    assert judge.where(1_000) == "processes"
+
+
+def test_others_begin_while_a_long_first_item_waits(tmp_path: Path) -> None:
+    """The first call ends when the others have run: it can't, unless they begin meanwhile."""
+    everybody = threading.Event()
+    path = tmp_path / "marks"
+
+    def call(number: int) -> str:
+        if number:
+            rungs.mark(path)
+            if rungs.marks(path) == 5:
+                everybody.set()
+        else:
+            assert everybody.wait(50)
+        return threading.current_thread().name
+
+    names = list(allcores.map(call, range(6)))
+    assert names[0] == threading.current_thread().name
+    assert not set(names[1:]) & {names[0]}
+    assert rungs.marks(path) == 5
+
+
+def wait_for_a_file(path: Path, number: int) -> int:
+    """Item 0 computes until another process has left a mark."""
+    if number:
+        rungs.mark(path)
+    else:
+        while not rungs.marks(path):
+            for _ in range(1_000_000):
+                pass
+    return os.getpid()
+
+
+def test_others_begin_on_processes_while_a_long_first_item_computes(tmp_path: Path) -> None:
+    pids = list(allcores.map(wait_for_a_file, [tmp_path / "mark"] * 8, range(8), max_workers=2))
+    assert pids[0] == os.getpid()
+    assert pids[-1] != os.getpid()
+
+
+def test_watch_sees_a_free_lock_and_a_held_one() -> None:
+    from allcores.ladder.probe import Watch
+
+    def share(work: Any) -> float:
+        watch = Watch()
+        while watch.passed_ns() < 40_000_000:
+            work()
+        found = watch.stop()
+        assert found is not None
+        return found
+
+    large = bytes(4_000_000)
+    free = share(lambda: hashlib.sha256(large).digest())
+    held = share(lambda: sum(range(1000)))
+    assert free > 2 * held
+
+
+def test_watch_leaves_no_thread() -> None:
+    from allcores.ladder.probe import Watch
+
+    Watch().stop()
+    assert all(each.name != "allcores-watch" for each in threading.enumerate())
+
+
+def test_probe_runs_an_item_once_and_gives_its_value_or_error() -> None:
+    from allcores.ladder.probe import Probe
+
+    probe = Probe(lambda one, other: one / other)
+    assert probe.run((6, 3)) == (2.0, None)
+    value, error = probe.run((1, 0))
+    assert value is None
+    assert isinstance(error, ZeroDivisionError)
+    probe.weigh()
+    measured = probe.measured(5)
+    assert measured["done"] == 2
+    assert measured["left"] == 5
+    assert measured["argument_bytes"] > 0
+    assert len(measured["wall_ns"]) == 2
+
+
+def test_later_argument_that_can_not_be_pickled_runs_in_the_caller(tmp_path: Path) -> None:
+    lock = threading.Lock()
+    items: list[Any] = [*range(2000)]
+    items[1500] = lock
+    pids = list(allcores.map(busy, items))
+    assert pids[1500] == os.getpid()
+    assert len(pids) == 2000
+
+
+def busy(value: object) -> int:
+    for _ in range(3000):
+        pass
+    return os.getpid()
