@@ -28,6 +28,7 @@ mod view;
 mod _core {
     #[pymodule_export]
     use super::advice::{Verdict, advise};
+    #[pymodule_export]
     use super::command::{Feed, command};
     #[pymodule_export]
     use super::home::mark_forked;
