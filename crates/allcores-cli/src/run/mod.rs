@@ -172,7 +172,8 @@ fn total(
         Input::File(path, _) if plan.input_format == Format::Parquet => Some(host.rows(path)?),
         _ => None,
     };
-    Ok(rows.map(|rows| options.limit.map_or(rows, |limit| rows.min(limit))))
+    // Of lines there may be fewer than the limit; who sets one knows.
+    Ok(rows.map_or(options.limit, |rows| Some(rows.min(options.limit.unwrap_or(rows)))))
 }
 
 fn items(

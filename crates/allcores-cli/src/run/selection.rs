@@ -32,6 +32,8 @@ pub(crate) struct Underway {
     places: HashMap<u64, Place>,
     /// Bytes of the input that were looked at.
     pub(crate) read: u64,
+    /// Bytes before the end of the first record that was wanted.
+    pub(crate) read_before: u64,
     /// Why reading ended early.
     pub(crate) trouble: Option<io::Error>,
 }
@@ -111,6 +113,9 @@ impl Selector {
         let mut shared = self.shared.lock();
         shared.places.insert(position, Place { index, line });
         shared.read = read;
+        if position == 0 {
+            shared.read_before = read;
+        }
         Step::Take(position)
     }
 }

@@ -56,14 +56,18 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn snapshot(&self, done: u64, failed: u64) -> progress::Snapshot {
-        let read = self.shared.lock().read;
+        let (read, read_before) = {
+            let shared = self.shared.lock();
+            (shared.read, shared.read_before)
+        };
+        let share = |bytes| self.size.map(|size| bytes as f64 / size.max(1) as f64);
         progress::Snapshot {
             done,
             failed,
             before: self.before,
             total: self.total,
-            share: self.size.map(|size| read as f64 / size.max(1) as f64),
-            share_before: 0.0,
+            share: share(read),
+            share_before: share(read_before).unwrap_or(0.0),
             elapsed: clock::now() - self.begun,
         }
     }
