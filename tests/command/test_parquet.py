@@ -102,7 +102,7 @@ def test_results_that_fit_into_no_column_are_not_lost(folder: Folder) -> None:
     folder.write("mixed.py", "def fn(value):\n    return 'x' if value == 2 else value\n")
     folder.json_lines("in.jsonl", [1, 2, 3])
     ended = folder.run("run", "mixed:fn", "in.jsonl", "-o", "out.parquet")
-    assert ended.code == 2
+    assert ended.code == 1
     assert ended.said.startswith("allcores: the results don't fit into a column `result`: ")
     assert folder.has("out.parquet.spool")
     assert folder.has("out.parquet.journal")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from . import target
-from .target import Refused
+from .target import Failed, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ class Host:
 
     def words(self, error: BaseException) -> str:
         """What went wrong, for the user."""
+        if isinstance(error, Failed):
+            return str(error)
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         return f"{type(error).__name__}: {error}{notes}"
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from itertools import islice
 
-from .target import Refused
+from .target import Failed, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _array(arrow: Any, name: str, values: list[Any], kind: Any) -> Any:
     try:
         return arrow.array(values)
     except (arrow.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise Refused(
+        raise Failed(
             f"the results don't fit into a column `{name}`: {error}\n"
             "hint: nothing is lost, `--resume` tries again; return values of one type, or write "
             "`.jsonl`"
@@ -115,7 +115,7 @@ def write(
         try:
             schema = arrow.unify_schemas([schema, found], promote_options="permissive")
         except arrow.ArrowException as error:
-            raise Refused(
+            raise Failed(
                 f"the results don't fit into one table: {error}\n"
                 "hint: nothing is lost, `--resume` tries again; return values of one type, or "
                 "write `.jsonl`"

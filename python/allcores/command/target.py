@@ -17,6 +17,10 @@ class Refused(Exception):
     """What was asked for can't be meant; the text is for the user."""
 
 
+class Failed(Exception):
+    """What went wrong in the middle; the text is for the user."""
+
+
 def find(target: str) -> Callable[..., Any]:
     """The function that `target` names. Raises `Refused` if there is none."""
     where, colon, name = target.rpartition(":")
