@@ -87,7 +87,8 @@ class Stage:
 
 
 # The binding has no Rust tests: a test of it would have to be linked with an interpreter.
-PURE_CRATES = ["-p", "allcores-shm", "-p", "allcores-engine", "-p", "allcores-advice", "--locked"]
+PURE = ("allcores-shm", "allcores-engine", "allcores-advice", "allcores-cli")
+PURE_CRATES = [*(word for crate in PURE for word in ("-p", crate)), "--locked"]
 CARGO_TESTS = tests(r"^test result: ")
 HAS_NEXTEST = shutil.which("cargo-nextest") is not None
 RUST_TESTS = (

@@ -18,6 +18,7 @@ __all__ = [
     "Alarm",
     "Buffer",
     "Delivery",
+    "Feed",
     "Known",
     "Pool",
     "Port",
@@ -28,6 +29,7 @@ __all__ = [
     "Verdict",
     "Walk",
     "advise",
+    "command",
     "is_plain",
     "mark_forked",
     "names_main",
@@ -46,6 +48,18 @@ FUNCTION: Final[int]
 """The tag of a message that brings a function."""
 FORGET: Final[int]
 """The tag of a message that takes a function away."""
+
+def command(arguments: list[str], host: object) -> int:
+    """Does what the arguments of the command line (without the program's name) say, with a
+    `command.host.Host` for what needs Python; the exit code.
+    """
+
+@final
+class Feed:
+    """The records of a run on their way to the pool."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
 
 @final
 class Alarm:

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 
 mod advice;
 mod alarm;
+mod command;
 mod errors;
 mod home;
 mod known;
@@ -30,6 +31,8 @@ mod _core {
     use super::advice::{Verdict, advise};
     #[pymodule_export]
     use super::alarm::Alarm;
+    #[pymodule_export]
+    use super::command::{Feed, command};
     #[pymodule_export]
     use super::home::mark_forked;
     #[pymodule_export]

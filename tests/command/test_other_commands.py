@@ -1,0 +1,95 @@
+"""The smaller commands: doctor, trace, completions, the manual page."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from support.commands import Folder
+
+from allcores.command import checkup
+
+
+def test_doctor_finds_no_fault_with_facts_it_can_read(folder: Folder) -> None:
+    ended = folder.run("doctor", "--json")
+    facts = {fact["name"]: fact for fact in json.loads(ended.out)}
+    assert facts["Python"]["value"].startswith(".".join(map(str, sys.version_info[:3])))
+    assert facts["a worker"]["value"] == "starts, computes and ends"
+    assert ended.code == any(fact["state"] == "bad" for fact in facts.values())
+
+
+def test_doctor_names_a_setting_that_can_not_be_meant_once(folder: Folder) -> None:
+    ended = folder.run("doctor", before="ALLCORES_LINK=carrier-pigeon")
+    assert ended.code == 1
+    assert ended.out.count("`ALLCORES_LINK` is `carrier-pigeon`") == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "states"),
+    [
+        ({}, ["good"]),
+        ({"OMP_NUM_THREADS": "1"}, ["good"]),
+        ({"OMP_NUM_THREADS": "8"}, ["bad"]),
+        ({"OMP_NUM_THREADS": "8", "ALLCORES_LIMITED": "OMP_NUM_THREADS"}, ["good"]),
+    ],
+)
+def test_doctor_knows_which_numbers_of_threads_are_too_many(
+    environment: dict[str, str], states: list[str]
+) -> None:
+    found = checkup.numerical_threads(environment, cores=4)
+    assert [fact.state for fact in found] == states
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"/proc/self/cgroup": "0::/a\n", "/sys/fs/cgroup/a/memory.max": "1048576\n"}, 1048576),
+        ({"/proc/self/cgroup": "0::/a\n", "/sys/fs/cgroup/a/memory.max": "max\n"}, None),
+        (
+            {
+                "/proc/self/cgroup": "4:cpu,memory:/b\n",
+                "/sys/fs/cgroup/memory/b/memory.limit_in_bytes": "9223372036854771712\n",
+            },
+            None,
+        ),
+        ({}, None),
+    ],
+)
+def test_doctor_reads_the_memory_limit_of_both_versions(
+    files: dict[str, str], limit: int | None
+) -> None:
+    assert checkup.memory_limit(lambda path: files.get(path, "")) == limit
+
+
+def test_trace_says_where_the_time_went(folder: Folder) -> None:
+    events = [{"ph": "X", "name": "f", "pid": 1, "tid": 1, "ts": 0, "dur": 2_000_000}]
+    folder.write("trace.json", json.dumps({"traceEvents": events}))
+    ended = folder.run("trace", "trace.json")
+    assert ended.code == 0
+    assert ended.out.startswith("2.000 s on 1 lanes\n")
+
+
+def test_file_that_is_no_trace(folder: Folder) -> None:
+    folder.write("trace.json", "{")
+    ended = folder.run("trace", "trace.json")
+    assert (ended.code, ended.said) == (
+        2,
+        "allcores: `trace.json` is no trace: EOF while parsing an object at line 1 column 1\n"
+        "hint: `allcores run --trace FILE` writes one\n",
+    )
+
+
+def test_completions_and_manual_page_are_printed(folder: Folder) -> None:
+    assert "_allcores()" in folder.run("completions", "bash").out
+    page = folder.run("man").out
+    assert page.startswith(".ie ")
+    assert "retry" in page
+
+
+def test_console_script_is_the_same_program(folder: Folder) -> None:
+    script = Path(sys.executable).parent / "allcores"
+    ended = folder.run("--version")
+    assert ended.out == "allcores 0.1.0\n"
+    assert "allcores.command.entry" in script.read_text()
