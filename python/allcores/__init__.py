@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from concurrent.futures.process import BrokenProcessPool
 
+    from . import native
     from .errors import RemoteError, TaskTimeout, TransportError, WorkerDied
     from .pool.executor import ProcessPoolExecutor
     from .pool.future import Future
@@ -56,6 +57,7 @@ __all__ = [
     "TransportError",
     "WorkerDied",
     "as_completed",
+    "native",
     "options",
     "share",
     "wait",
@@ -70,6 +72,7 @@ _HOMES = {
     "TransportError": "allcores.errors",
     "WorkerDied": "allcores.errors",
     "Shared": "allcores.pool.shares",
+    "native": "allcores.native",
     "options": "allcores.pool.options",
     "share": "allcores.pool.sharing",
 }
