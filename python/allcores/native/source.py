@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import linecache
 import textwrap
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 
 from .refusals import Reason, Refusal
 
@@ -39,7 +39,7 @@ def definition(function: FunctionType) -> Definition:
             if hasattr(node, "col_offset"):
                 node.col_offset += indent  # pyright: ignore
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.Lambda) and _is_source_of(node, code):
+            if isinstance(node, ast.FunctionDef | ast.Lambda) and _is_source_of(node, function):
                 return node
     raise Refusal(Reason.NO_SOURCE, code.co_firstlineno)
 
@@ -74,16 +74,24 @@ def _from_lambda(text: str) -> str:
     return text
 
 
-def _is_source_of(node: Definition, code: CodeType) -> bool:
+def _is_source_of(node: Definition, function: FunctionType) -> bool:
+    code = function.__code__
     if (code.co_name == "<lambda>") != isinstance(node, ast.Lambda):
         return False
     if isinstance(node, ast.FunctionDef) and node.name != code.co_name:
         return False
-    again = _compiled(node, code)
-    return again is not None and _are_same(again, code)
+    # The compiler calls functions of a module otherwise if it sees the module's import.
+    modules = [
+        name for name in code.co_names if isinstance(function.__globals__.get(name), ModuleType)
+    ]
+    for imports in ([], modules) if modules else ([],):
+        again = _compiled(node, code, imports)
+        if again is not None and _are_same(again, code):
+            return True
+    return False
 
 
-def _compiled(node: Definition, code: CodeType) -> CodeType | None:
+def _compiled(node: Definition, code: CodeType, imports: list[str]) -> CodeType | None:
     """The node's own code object, compiled where the names that are free in the original are so."""
     statement: ast.stmt
     if isinstance(node, ast.Lambda):
@@ -100,7 +108,8 @@ def _compiled(node: Definition, code: CodeType) -> CodeType | None:
         assert isinstance(around, ast.FunctionDef)
         around.body = [statement]
         statement = around
-    module = ast.Module([statement], [])
+    before = [ast.parse(f"import {name}").body[0] for name in imports]
+    module = ast.Module([*before, statement], [])
     try:
         return next(
             _codes_named(compile(module, code.co_filename, "exec", dont_inherit=True), code), None
