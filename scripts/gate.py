@@ -87,7 +87,7 @@ class Stage:
 
 
 # The binding has no Rust tests: a test of it would have to be linked with an interpreter.
-PURE_CRATES = ["-p", "allcores-shm", "-p", "allcores-engine", "--locked"]
+PURE_CRATES = ["-p", "allcores-shm", "-p", "allcores-engine", "-p", "allcores-native", "--locked"]
 CARGO_TESTS = tests(r"^test result: ")
 HAS_NEXTEST = shutil.which("cargo-nextest") is not None
 RUST_TESTS = (

@@ -39,10 +39,7 @@ FLOATS = [
     -(2.0**63), math.nextafter(2.0**63, 0.0), math.inf, -math.inf, math.nan, 170.5, 709.5, 1023.0,
 ]  # fmt: skip
 
-MATH_OF_ONE = (
-    "sqrt sin cos tan asin acos atan sinh cosh tanh exp expm1 log log2 log10 log1p fabs degrees"
-    " radians"
-).split()
+MATH_OF_ONE = ["sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "exp", "expm1", "log", "log2", "log10", "log1p", "fabs", "degrees", "radians"]
 
 
 def argument(rng: random.Random, kind: str) -> Any:
@@ -239,7 +236,7 @@ class Writer:
     def int_(self, depth: int) -> str:
         one, two = self.whole(depth), self.whole(depth)
         if self.rng.random() < 0.55:
-            operation = self.rng.choice("+ - * // % & | ^ + - *".split())
+            operation = self.rng.choice(["+", "-", "*", "//", "%", "&", "|", "^", "+", "-", "*"])
             if operation in "&|^":
                 one = self.expression("int", depth)
             return f"({one} {operation} {two})"
@@ -273,7 +270,7 @@ class Writer:
         one, two = self.expression("float", depth), self.number(depth)
         if self.rng.random() < 0.5:
             left, right = self.rng.choice([(one, two), (two, one)])
-            return f"({left} {self.rng.choice('+ - * / // % **'.split())} {right})"
+            return f"({left} {self.rng.choice(['+', '-', '*', '/', '//', '%', '**'])} {right})"
         return self.rng.choice(
             [
                 lambda: f"({self.whole(depth)} / {self.whole(depth)})",
@@ -283,14 +280,16 @@ class Writer:
                 lambda: f"float({two})",
                 lambda: f"math.{self.rng.choice(MATH_OF_ONE)}({two})",
                 lambda: f"math.{self.rng.choice(MATH_OF_ONE)}({one})",
-                lambda: f"math.{self.rng.choice(['atan2', 'pow', 'fmod', 'copysign'])}({one}, {two})",
+                lambda: (
+                    f"math.{self.rng.choice(['atan2', 'pow', 'fmod', 'copysign'])}({one}, {two})"
+                ),
                 lambda: f"divmod({one}, {two})[{self.rng.choice([0, 1])}]",
                 lambda: f"{self.rng.choice(['min', 'max'])}({self.several('float', depth)})",
             ]
         )()
 
     def bool_(self, depth: int) -> str:
-        comparisons = "== != < <= > >=".split()
+        comparisons = ["==", "!=", "<", "<=", ">", ">="]
         first = f"{self.number(depth)} {self.rng.choice(comparisons)} {self.number(depth)}"
         choice = self.rng.random()
         if choice < 0.5:
@@ -300,7 +299,9 @@ class Writer:
                 lambda: f"({first} {self.rng.choice(comparisons)} {self.number(depth)})",
                 lambda: f"(not {self.test(depth)})",
                 lambda: f"bool({self.number(depth)})",
-                lambda: f"math.{self.rng.choice(['isnan', 'isinf', 'isfinite'])}({self.number(depth)})",
+                lambda: (
+                    f"math.{self.rng.choice(['isnan', 'isinf', 'isfinite'])}({self.number(depth)})"
+                ),
                 lambda: (
                     f"({self.expression('bool', depth)} {self.rng.choice('&|^')} "
                     f"{self.expression('bool', depth)})"

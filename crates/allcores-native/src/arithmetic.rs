@@ -21,27 +21,34 @@ impl Emitter<'_, '_> {
                 Ok(Value::bool(self.builder.ins().bxor_imm_s(truth, 1)))
             }
             (Unary::Plus, Type::Float) => Ok(operand.clone()),
-            (Unary::Plus, _) => Ok(Value::int(self.to_int(operand))),
-            (Unary::Negate, Type::Float) => Ok(Value::float(self.builder.ins().fneg(operand.words[0]))),
+            (Unary::Plus, _) => Ok(Value::int(self.int_of(operand))),
+            (Unary::Negate, Type::Float) => {
+                Ok(Value::float(self.builder.ins().fneg(operand.words[0])))
+            }
             (Unary::Negate, _) => {
                 if let Some(value) = operand.constant.and_then(i64::checked_neg) {
                     let word = self.constant(value);
                     return Ok(Value { constant: Some(value), ..Value::int(word) });
                 }
-                let word = self.to_int(operand);
+                let word = self.int_of(operand);
                 let zero = self.constant(0);
                 let (value, overflows) = self.builder.ins().ssub_overflow(zero, word);
                 self.guard(overflows, Guard::Overflow);
                 Ok(Value::int(value))
             }
             (Unary::Invert, _) => {
-                let word = self.to_int(operand);
+                let word = self.int_of(operand);
                 Ok(Value::int(self.builder.ins().bnot(word)))
             }
         }
     }
 
-    pub(crate) fn binary(&mut self, operation: Binary, left: &Value, right: &Value) -> Result<Value, Ended> {
+    pub(crate) fn binary(
+        &mut self,
+        operation: Binary,
+        left: &Value,
+        right: &Value,
+    ) -> Result<Value, Ended> {
         if let (Type::Tuple(first), Type::Tuple(second)) = (&left.kind, &right.kind) {
             let kind = Type::Tuple(first.iter().chain(second.iter()).cloned().collect());
             return Ok(Value::new(kind, [&left.words[..], &right.words[..]].concat()));
@@ -53,18 +60,18 @@ impl Emitter<'_, '_> {
         if operation == Binary::Divide {
             let exact = left.kind != Type::Float && right.kind != Type::Float;
             let (a, b) = if exact {
-                (self.to_same_float(left), self.to_same_float(right))
+                (self.same_float_of(left), self.same_float_of(right))
             } else {
-                (self.to_float(left), self.to_float(right))
+                (self.float_of(left), self.float_of(right))
             };
             self.guard_zero(b);
             return Ok(Value::float(self.builder.ins().fdiv(a, b)));
         }
         if left.kind == Type::Float || right.kind == Type::Float {
-            let (a, b) = (self.to_float(left), self.to_float(right));
+            let (a, b) = (self.float_of(left), self.float_of(right));
             return Ok(self.floats(operation, a, b));
         }
-        let (a, b) = (self.to_int(left), self.to_int(right));
+        let (a, b) = (self.int_of(left), self.int_of(right));
         Ok(self.ints(operation, a, b, right.constant))
     }
 
@@ -101,7 +108,13 @@ impl Emitter<'_, '_> {
         }
     }
 
-    fn ints(&mut self, operation: Binary, a: Register, b: Register, constant: Option<i64>) -> Value {
+    fn ints(
+        &mut self,
+        operation: Binary,
+        a: Register,
+        b: Register,
+        constant: Option<i64>,
+    ) -> Value {
         let (value, overflows) = match operation {
             Binary::Add => self.builder.ins().sadd_overflow(a, b),
             Binary::Subtract => self.builder.ins().ssub_overflow(a, b),
@@ -121,10 +134,16 @@ impl Emitter<'_, '_> {
     }
 
     /// `a // b` and `a % b`; what isn't used is not computed.
-    pub(crate) fn floored(&mut self, a: Register, b: Register, constant: Option<i64>) -> (Register, Register) {
+    pub(crate) fn floored(
+        &mut self,
+        a: Register,
+        b: Register,
+        constant: Option<i64>,
+    ) -> (Register, Register) {
         match constant {
             Some(divisor) if divisor > 0 && divisor.count_ones() == 1 => {
-                let quotient = self.builder.ins().sshr_imm_s(a, i64::from(divisor.trailing_zeros()));
+                let quotient =
+                    self.builder.ins().sshr_imm_s(a, i64::from(divisor.trailing_zeros()));
                 return (quotient, self.builder.ins().band_imm_s(a, divisor - 1));
             }
             Some(divisor) if divisor > 0 => {
@@ -133,7 +152,10 @@ impl Emitter<'_, '_> {
                 let rest = self.builder.ins().isub(a, product);
                 let sign = self.builder.ins().sshr_imm_s(rest, 63);
                 let more = self.builder.ins().band(sign, b);
-                return (self.builder.ins().iadd(quotient, sign), self.builder.ins().iadd(rest, more));
+                return (
+                    self.builder.ins().iadd(quotient, sign),
+                    self.builder.ins().iadd(rest, more),
+                );
             }
             _ => {}
         }
@@ -176,9 +198,14 @@ impl Emitter<'_, '_> {
         self.builder.ins().sshr(a, count)
     }
 
-    pub(crate) fn compare(&mut self, comparison: Comparison, left: &Value, right: &Value) -> Register {
+    pub(crate) fn compare(
+        &mut self,
+        comparison: Comparison,
+        left: &Value,
+        right: &Value,
+    ) -> Register {
         if left.kind == Type::Float || right.kind == Type::Float {
-            let (a, b) = (self.to_same_float(left), self.to_same_float(right));
+            let (a, b) = (self.same_float_of(left), self.same_float_of(right));
             let condition = match comparison {
                 Comparison::Equal => FloatCC::Equal,
                 Comparison::NotEqual => FloatCC::NotEqual,
@@ -197,7 +224,7 @@ impl Emitter<'_, '_> {
             Comparison::Greater => IntCC::SignedGreaterThan,
             Comparison::GreaterEqual => IntCC::SignedGreaterThanOrEqual,
         };
-        let (a, b) = (self.to_int(left), self.to_int(right));
+        let (a, b) = (self.int_of(left), self.int_of(right));
         self.builder.ins().icmp(condition, a, b)
     }
 }

@@ -52,7 +52,14 @@ impl Machine {
     ///
     /// If `input` has another length.
     #[must_use]
-    pub fn batch(&self, watch: &Watch, options: &Options, count: usize, input: &[u64], look: Box<Look>) -> Outcome {
+    pub fn batch(
+        &self,
+        watch: &Watch,
+        options: &Options,
+        count: usize,
+        input: &[u64],
+        look: Box<Look>,
+    ) -> Outcome {
         let (words_in, words_out) = (self.words_in(), self.result().width());
         assert!(input.len() == count * words_in, "words of another program");
         let mut words = vec![0; count * words_out];
@@ -60,7 +67,8 @@ impl Machine {
         let threads = options.threads.get().min(count);
         let size = count.div_ceil(threads.max(1) * PIECES).clamp(1, MOST_ITEMS);
         let stop = Arc::new(AtomicBool::new(false));
-        let pieces = Mutex::new(pieces(size, (words_in, words_out), input, &mut words, &mut guards));
+        let pieces =
+            Mutex::new(pieces(size, (words_in, words_out), input, &mut words, &mut guards));
         let caller = Run::new(Box::new({
             let stop = Arc::clone(&stop);
             move || {
@@ -77,11 +85,14 @@ impl Machine {
                 let stop = Arc::clone(&stop);
                 let run = Run::new(Box::new(move || stop.load(Ordering::Relaxed)));
                 let (pieces, done) = (&pieces, &done);
-                let started = thread::Builder::new().name("allcores-native".into()).spawn_scoped(scope, move || {
-                    self.work(watch, &run, options.depth, pieces);
-                    *lock(&done.0) += 1;
-                    done.1.notify_one();
-                });
+                let started = thread::Builder::new().name("allcores-native".into()).spawn_scoped(
+                    scope,
+                    move || {
+                        self.work(watch, &run, options.depth, pieces);
+                        *lock(&done.0) += 1;
+                        done.1.notify_one();
+                    },
+                );
                 if started.is_err() {
                     *lock(&done.0) += 1;
                 }
@@ -107,13 +118,25 @@ impl Machine {
     /// # Panics
     ///
     /// If the slices don't have as many words as arguments and result.
-    pub fn one(&self, watch: &Watch, depth: i64, item: (&[u64], &mut [u64]), look: Box<Look>) -> Option<Guard> {
+    pub fn one(
+        &self,
+        watch: &Watch,
+        depth: i64,
+        item: (&[u64], &mut [u64]),
+        look: Box<Look>,
+    ) -> Option<Guard> {
         let run = Run::new(look);
         let _watched = watch.over(&run);
         self.run(&run, depth, item.0, item.1)
     }
 
-    fn work<'p>(&self, watch: &Watch, run: &Arc<Run>, depth: i64, pieces: &Mutex<impl Iterator<Item = Piece<'p>>>) {
+    fn work<'p>(
+        &self,
+        watch: &Watch,
+        run: &Arc<Run>,
+        depth: i64,
+        pieces: &Mutex<impl Iterator<Item = Piece<'p>>>,
+    ) {
         let _watched = watch.over(run);
         let (words_in, words_out) = (self.words_in(), self.result().width());
         let next = || lock(pieces).next();
@@ -122,7 +145,11 @@ impl Machine {
             for (index, guard) in piece.guards.iter_mut().enumerate() {
                 let input = &piece.input[index * words_in..][..words_in];
                 let output = &mut piece.output[index * words_out..][..words_out];
-                *guard = if stopped { Some(Guard::Stopped) } else { self.run(run, depth, input, output) };
+                *guard = if stopped {
+                    Some(Guard::Stopped)
+                } else {
+                    self.run(run, depth, input, output)
+                };
             }
         }
     }

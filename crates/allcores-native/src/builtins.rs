@@ -16,7 +16,8 @@ pub(crate) fn result(builtin: Builtin, arguments: &[Type]) -> Option<Type> {
         },
         (B::Min | B::Max, [Type::Tuple(items)]) if items.len() > 1 => result(builtin, items),
         (B::Min | B::Max, [first, rest @ ..]) => {
-            (numbers && !rest.is_empty() && rest.iter().all(|each| each == first)).then(|| first.clone())
+            (numbers && !rest.is_empty() && rest.iter().all(|each| each == first))
+                .then(|| first.clone())
         }
         (B::Int | B::Round | B::Floor | B::Ceil | B::Trunc, [_]) => numbers.then_some(Type::Int),
         (B::Bool, [_]) => Some(Type::Bool),
@@ -30,8 +31,25 @@ pub(crate) fn result(builtin: Builtin, arguments: &[Type]) -> Option<Type> {
         (B::IsNan | B::IsInf | B::IsFinite, [_]) => numbers.then_some(Type::Bool),
         (B::Atan2 | B::MathPow | B::Fmod | B::Copysign, [_, _]) => numbers.then_some(Type::Float),
         (
-            B::Float | B::Sqrt | B::Sin | B::Cos | B::Tan | B::Asin | B::Acos | B::Atan | B::Sinh | B::Cosh
-            | B::Tanh | B::Exp | B::Expm1 | B::Log | B::Log2 | B::Log10 | B::Log1p | B::Fabs | B::Degrees
+            B::Float
+            | B::Sqrt
+            | B::Sin
+            | B::Cos
+            | B::Tan
+            | B::Asin
+            | B::Acos
+            | B::Atan
+            | B::Sinh
+            | B::Cosh
+            | B::Tanh
+            | B::Exp
+            | B::Expm1
+            | B::Log
+            | B::Log2
+            | B::Log10
+            | B::Log1p
+            | B::Fabs
+            | B::Degrees
             | B::Radians,
             [_],
         ) => numbers.then_some(Type::Float),

@@ -118,7 +118,10 @@ impl Machine {
     ///
     /// If the slices don't have as many words as arguments and result.
     pub fn run(&self, run: &Run, depth: i64, input: &[u64], output: &mut [u64]) -> Option<Guard> {
-        assert!(input.len() == self.words_in && output.len() == self.words_out, "words of another program");
+        assert!(
+            input.len() == self.words_in && output.len() == self.words_out,
+            "words of another program"
+        );
         let word = (self.entry)(run, depth, input.as_ptr(), output.as_mut_ptr());
         if word == DONE { None } else { Some(Guard::of_word(word).unwrap_or(Guard::Type)) }
     }

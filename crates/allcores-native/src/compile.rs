@@ -25,7 +25,11 @@ pub(crate) struct Made {
     pub(crate) is_recursive: bool,
 }
 
-pub(crate) fn compile(program: &Program, arguments: &[Type], pause: *const u8) -> Result<Made, Error> {
+pub(crate) fn compile(
+    program: &Program,
+    arguments: &[Type],
+    pause: *const u8,
+) -> Result<Made, Error> {
     let inference = infer(program, arguments)?;
     let mut module = new_module()?;
     let convention = module.isa().default_call_conv();
@@ -40,7 +44,16 @@ pub(crate) fn compile(program: &Program, arguments: &[Type], pause: *const u8) -
     let mut context = module.make_context();
     let mut builders = FunctionBuilderContext::new();
     for number in 0..ids.len() {
-        write_instance(program, &inference, number, &mut module, &ids, &mut context, &mut builders, pause);
+        write_instance(
+            program,
+            &inference,
+            number,
+            &mut module,
+            &ids,
+            &mut context,
+            &mut builders,
+            pause,
+        );
         module.define_function(ids[number], &mut context).map_err(generator)?;
         module.clear_context(&mut context);
     }
@@ -70,7 +83,10 @@ fn new_module() -> Result<JITModule, Error> {
     Ok(JITModule::new(JITBuilder::with_isa(isa, cranelift_module::default_libcall_names())))
 }
 
-#[expect(clippy::too_many_arguments, reason = "they are the parts of one thing: the module under way")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "they are the parts of one thing: the module under way"
+)]
 fn write_instance(
     program: &Program,
     inference: &Inference,

@@ -5,7 +5,8 @@
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, InstBuilder, MemFlagsData, Signature, Type as Word, Value as Register, types,
+    AbiParam, Block, BlockArg, InstBuilder, MemFlagsData, Signature, Type as Word,
+    Value as Register, types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
@@ -67,7 +68,9 @@ pub(crate) fn signature(instance: &Instance, parameters: usize, convention: Call
         signature.params.extend(registers(kind).map(AbiParam::new));
     }
     signature.returns.push(AbiParam::new(types::I64));
-    signature.returns.extend(result_of(instance).words().iter().map(|word| AbiParam::new(register(word))));
+    signature
+        .returns
+        .extend(result_of(instance).words().iter().map(|word| AbiParam::new(register(word))));
     signature
 }
 
@@ -94,7 +97,8 @@ pub(crate) struct Loop {
 pub(crate) struct Emitter<'a, 'b> {
     pub(crate) builder: &'a mut FunctionBuilder<'b>,
     pub(crate) inference: &'a Inference,
-    pub(crate) functions: &'a mut dyn FnMut(usize, &mut FunctionBuilder<'_>) -> cranelift_codegen::ir::FuncRef,
+    pub(crate) functions:
+        &'a mut dyn FnMut(usize, &mut FunctionBuilder<'_>) -> cranelift_codegen::ir::FuncRef,
     pub(crate) pause: *const u8,
     pub(crate) convention: CallConv,
     pub(crate) context: Register,
@@ -188,7 +192,11 @@ impl Emitter<'_, '_> {
     }
 
     pub(crate) fn zero(&mut self, kind: Word) -> Register {
-        if kind == types::F64 { self.float_constant(0.0) } else { self.builder.ins().iconst(kind, 0) }
+        if kind == types::F64 {
+            self.float_constant(0.0)
+        } else {
+            self.builder.ins().iconst(kind, 0)
+        }
     }
 
     /// Looks whether somebody wants something of this thread; a Ctrl-C ends the item.
@@ -197,11 +205,8 @@ impl Emitter<'_, '_> {
         let next = self.builder.create_block();
         self.builder.set_cold_block(look);
         // Atomic, or the generator may take the answer of an earlier look.
-        let flag = self.builder.ins().atomic_load(
-            types::I32,
-            MemFlagsData::trusted(),
-            self.context,
-        );
+        let flag =
+            self.builder.ins().atomic_load(types::I32, MemFlagsData::trusted(), self.context);
         self.builder.ins().brif(flag, look, &[], next, &[]);
         self.go_on_in(look);
         let word = self.helper(self.pause, &[self.context], &[types::I64])[0];
@@ -210,7 +215,12 @@ impl Emitter<'_, '_> {
     }
 
     /// Calls a function of ours.
-    pub(crate) fn helper(&mut self, function: *const u8, arguments: &[Register], returns: &[Word]) -> Vec<Register> {
+    pub(crate) fn helper(
+        &mut self,
+        function: *const u8,
+        arguments: &[Register],
+        returns: &[Word],
+    ) -> Vec<Register> {
         let mut signature = Signature::new(self.convention);
         for &argument in arguments {
             signature.params.push(AbiParam::new(self.builder.func.dfg.value_type(argument)));
@@ -244,7 +254,7 @@ impl Emitter<'_, '_> {
     }
 
     /// A bool or an int as an int.
-    pub(crate) fn to_int(&mut self, value: &Value) -> Register {
+    pub(crate) fn int_of(&mut self, value: &Value) -> Register {
         match value.kind {
             Type::Bool => self.builder.ins().uextend(types::I64, value.words[0]),
             _ => value.words[0],
@@ -252,26 +262,28 @@ impl Emitter<'_, '_> {
     }
 
     /// A number as the nearest float; beyond 2**53 the even one of two, as Python has it.
-    pub(crate) fn to_float(&mut self, value: &Value) -> Register {
+    pub(crate) fn float_of(&mut self, value: &Value) -> Register {
         match value.kind {
             Type::Float => value.words[0],
             _ => {
-                let word = self.to_int(value);
+                let word = self.int_of(value);
                 self.builder.ins().fcvt_from_sint(types::F64, word)
             }
         }
     }
 
     /// A number as a float that is exactly the same number.
-    pub(crate) fn to_same_float(&mut self, value: &Value) -> Register {
+    pub(crate) fn same_float_of(&mut self, value: &Value) -> Register {
         const LAST: i64 = 1 << 53;
-        let is_small = value.constant.is_some_and(|constant| constant.unsigned_abs() <= LAST.unsigned_abs());
+        let is_small =
+            value.constant.is_some_and(|constant| constant.unsigned_abs() <= LAST.unsigned_abs());
         if value.kind == Type::Int && !is_small {
             let shifted = self.builder.ins().iadd_imm_s(value.words[0], LAST);
-            let is_beyond = self.builder.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, shifted, 2 * LAST);
+            let is_beyond =
+                self.builder.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, shifted, 2 * LAST);
             self.guard(is_beyond, Guard::Inexact);
         }
-        self.to_float(value)
+        self.float_of(value)
     }
 
     /// A float without fraction as an int.

@@ -51,7 +51,8 @@ impl Emitter<'_, '_> {
             Kind::Junction { junction, operands } => self.junction(*junction, operands),
             Kind::Conditional { test, then, otherwise } => self.conditional(test, then, otherwise),
             Kind::Tuple(items) => {
-                let items: Vec<_> = items.iter().map(|item| self.expression(item)).collect::<Result<_, _>>()?;
+                let items: Vec<_> =
+                    items.iter().map(|item| self.expression(item)).collect::<Result<_, _>>()?;
                 let kinds = items.iter().map(|item| item.kind.clone()).collect();
                 let words = items.into_iter().flat_map(|item| item.words).collect();
                 Ok(Value::new(Type::Tuple(kinds), words))
@@ -59,7 +60,8 @@ impl Emitter<'_, '_> {
             Kind::Item { tuple, index } => {
                 let tuple = self.expression(tuple)?;
                 let items = elements(&tuple);
-                let item = place(*index, items.len()).and_then(|place| items.into_iter().nth(place));
+                let item =
+                    place(*index, items.len()).and_then(|place| items.into_iter().nth(place));
                 item.ok_or_else(|| self.leave_always(Guard::Type))
             }
             Kind::Builtin { builtin, arguments } => {
@@ -123,7 +125,9 @@ impl Emitter<'_, '_> {
     pub(crate) fn test(&mut self, value: &Expression, yes: Block, no: Block) {
         match &value.kind {
             Kind::Unary { operation: Unary::Not, operand } => self.test(operand, no, yes),
-            Kind::Junction { junction, operands } => self.test_junction(*junction, operands, yes, no),
+            Kind::Junction { junction, operands } => {
+                self.test_junction(*junction, operands, yes, no)
+            }
             Kind::Compare { first, rest } => {
                 let before = self.bound.clone();
                 // If an operand ends the item, so it does here; its branches so far stay.
@@ -142,7 +146,13 @@ impl Emitter<'_, '_> {
         }
     }
 
-    fn test_junction(&mut self, junction: Junction, operands: &[Expression], yes: Block, no: Block) {
+    fn test_junction(
+        &mut self,
+        junction: Junction,
+        operands: &[Expression],
+        yes: Block,
+        no: Block,
+    ) {
         let before = self.bound.clone();
         for (index, operand) in operands.iter().enumerate() {
             if index + 1 == operands.len() {
@@ -212,7 +222,12 @@ impl Emitter<'_, '_> {
         Ok(self.joined(kind, join))
     }
 
-    fn conditional(&mut self, test: &Expression, then: &Expression, otherwise: &Expression) -> Result<Value, Ended> {
+    fn conditional(
+        &mut self,
+        test: &Expression,
+        then: &Expression,
+        otherwise: &Expression,
+    ) -> Result<Value, Ended> {
         let (yes, no) = (self.builder.create_block(), self.builder.create_block());
         self.test(test, yes, no);
         let bound = self.bound.clone();
@@ -256,7 +271,8 @@ impl Emitter<'_, '_> {
     }
 
     fn call(&mut self, function: usize, arguments: &[Expression]) -> Result<Value, Ended> {
-        let arguments: Vec<_> = arguments.iter().map(|each| self.expression(each)).collect::<Result<_, _>>()?;
+        let arguments: Vec<_> =
+            arguments.iter().map(|each| self.expression(each)).collect::<Result<_, _>>()?;
         let kinds = arguments.iter().map(|each| each.kind.clone()).collect();
         let Some(number) = self.inference.instance(function, kinds) else {
             return Err(self.leave_always(Guard::Type));

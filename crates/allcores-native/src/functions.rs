@@ -11,7 +11,11 @@ use crate::runtime;
 use crate::types::Type;
 
 impl Emitter<'_, '_> {
-    pub(crate) fn builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Result<Value, Ended> {
+    pub(crate) fn builtin(
+        &mut self,
+        builtin: Builtin,
+        arguments: &[Value],
+    ) -> Result<Value, Ended> {
         use Builtin as B;
         let Some(first) = arguments.first() else { return Err(self.leave_always(Guard::Type)) };
         let library = match builtin {
@@ -35,20 +39,27 @@ impl Emitter<'_, '_> {
             B::Fmod => runtime::fmod as *const u8,
             _ => return self.short_builtin(builtin, first, arguments),
         };
-        let words: Vec<_> = arguments.iter().map(|each| self.to_float(each)).collect();
+        let words: Vec<_> = arguments.iter().map(|each| self.float_of(each)).collect();
         Ok(self.finite(library, &words))
     }
 
-    fn short_builtin(&mut self, builtin: Builtin, first: &Value, arguments: &[Value]) -> Result<Value, Ended> {
+    fn short_builtin(
+        &mut self,
+        builtin: Builtin,
+        first: &Value,
+        arguments: &[Value],
+    ) -> Result<Value, Ended> {
         use Builtin as B;
         match builtin {
             B::Abs => Ok(self.absolute(first)),
             B::Min | B::Max => Ok(self.extreme(builtin, arguments)),
-            B::Int | B::Trunc => Ok(self.whole(first, |emitter, word| emitter.builder.ins().trunc(word))),
+            B::Int | B::Trunc => {
+                Ok(self.whole(first, |emitter, word| emitter.builder.ins().trunc(word)))
+            }
             B::Floor => Ok(self.whole(first, |emitter, word| emitter.builder.ins().floor(word))),
             B::Ceil => Ok(self.whole(first, |emitter, word| emitter.builder.ins().ceil(word))),
             B::Round => Ok(self.whole(first, |emitter, word| emitter.builder.ins().nearest(word))),
-            B::Float => Ok(Value::float(self.to_float(first))),
+            B::Float => Ok(Value::float(self.float_of(first))),
             B::Bool => Ok(Value::bool(self.truth(first))),
             B::Len => {
                 let count = i64::try_from(elements(first).len()).unwrap_or_default();
@@ -61,19 +72,19 @@ impl Emitter<'_, '_> {
             B::Gcd => Ok(self.ints_by(runtime::gcd as *const u8, arguments)),
             B::Isqrt => Ok(self.ints_by(runtime::isqrt as *const u8, arguments)),
             B::Sqrt => {
-                let word = self.to_float(first);
+                let word = self.float_of(first);
                 let root = self.builder.ins().sqrt(word);
                 self.require_finite(root);
                 Ok(Value::float(root))
             }
             B::Fabs => {
-                let word = self.to_float(first);
+                let word = self.float_of(first);
                 Ok(Value::float(self.builder.ins().fabs(word)))
             }
             B::Degrees => Ok(self.scaled(first, 180.0 / std::f64::consts::PI)),
             B::Radians => Ok(self.scaled(first, std::f64::consts::PI / 180.0)),
             B::Copysign => {
-                let (size, sign) = (self.to_float(first), self.to_float(&arguments[1]));
+                let (size, sign) = (self.float_of(first), self.float_of(&arguments[1]));
                 Ok(Value::float(self.builder.ins().fcopysign(size, sign)))
             }
             B::IsNan | B::IsInf | B::IsFinite => Ok(self.kind_of_float(builtin, first)),
@@ -86,7 +97,7 @@ impl Emitter<'_, '_> {
         if value.kind == Type::Float {
             return Value::float(self.builder.ins().fabs(value.words[0]));
         }
-        let word = self.to_int(value);
+        let word = self.int_of(value);
         let is_least = self.builder.ins().icmp_imm_s(IntCC::Equal, word, i64::MIN);
         self.guard(is_least, Guard::Overflow);
         Value::int(self.builder.ins().iabs(word))
@@ -113,7 +124,7 @@ impl Emitter<'_, '_> {
             let word = round(self, value.words[0]);
             return self.float_to_int(word);
         }
-        Value::int(self.to_int(value))
+        Value::int(self.int_of(value))
     }
 
     fn divmod(&mut self, left: &Value, right: &Value) -> Result<Value, Ended> {
@@ -121,7 +132,7 @@ impl Emitter<'_, '_> {
             let quotient = self.binary(Binary::FloorDivide, left, right)?;
             (quotient, self.binary(Binary::Modulo, left, right)?)
         } else {
-            let (a, b) = (self.to_int(left), self.to_int(right));
+            let (a, b) = (self.int_of(left), self.int_of(right));
             let (quotient, rest) = self.floored(a, b, right.constant);
             (Value::int(quotient), Value::int(rest))
         };
@@ -130,17 +141,17 @@ impl Emitter<'_, '_> {
     }
 
     fn ints_by(&mut self, function: *const u8, arguments: &[Value]) -> Value {
-        let words: Vec<_> = arguments.iter().map(|each| self.to_int(each)).collect();
+        let words: Vec<_> = arguments.iter().map(|each| self.int_of(each)).collect();
         self.checked(function, &words)
     }
 
     fn scaled(&mut self, value: &Value, factor: f64) -> Value {
-        let (word, factor) = (self.to_float(value), self.float_constant(factor));
+        let (word, factor) = (self.float_of(value), self.float_constant(factor));
         Value::float(self.builder.ins().fmul(word, factor))
     }
 
     fn kind_of_float(&mut self, builtin: Builtin, value: &Value) -> Value {
-        let word = self.to_float(value);
+        let word = self.float_of(value);
         if builtin == Builtin::IsNan {
             return Value::bool(self.builder.ins().fcmp(FloatCC::Unordered, word, word));
         }

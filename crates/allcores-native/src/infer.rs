@@ -8,9 +8,7 @@
 
 use std::collections::HashMap;
 
-use crate::ir::{
-    Binary, Expression, Kind, Position, Program, Statement, Target, Unary,
-};
+use crate::ir::{Binary, Expression, Kind, Position, Program, Statement, Target, Unary};
 use crate::refuse::{Reason, Refusal};
 use crate::types::Type;
 
@@ -97,14 +95,22 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn instance(&mut self, function: usize, arguments: Vec<Type>, at: Position) -> Result<usize, Refusal> {
+    fn instance(
+        &mut self,
+        function: usize,
+        arguments: Vec<Type>,
+        at: Position,
+    ) -> Result<usize, Refusal> {
         let key = (function, arguments);
         if let Some(&number) = self.found.numbers.get(&key) {
             return Ok(number);
         }
+        if key.1.iter().any(|kind| kind.width() > MOST_WORDS) {
+            return Err(Refusal::new(Reason::TooLarge, at));
+        }
         let called = &self.program.functions[function];
         if called.parameters != key.1.len() {
-            return Err(Refusal::new(Reason::ArgumentCount, at));
+            return Err(Refusal::new(Reason::Argument, at));
         }
         let number = self.found.instances.len();
         if number == MOST_INSTANCES {
@@ -130,7 +136,8 @@ impl Walk<'_> {
                 self.assign(target, known, value.at)
             }
             Statement::Evaluate(value) => self.expression(value).map(drop),
-            Statement::If { test, body, otherwise } | Statement::While { test, body, otherwise } => {
+            Statement::If { test, body, otherwise }
+            | Statement::While { test, body, otherwise } => {
                 self.test(test)?;
                 self.body(body)?;
                 self.body(otherwise)
@@ -292,7 +299,8 @@ impl Walk<'_> {
     }
 
     fn all(&mut self, values: &[Expression]) -> Result<Option<Vec<Type>>, Refusal> {
-        let known: Vec<_> = values.iter().map(|each| self.expression(each)).collect::<Result<_, _>>()?;
+        let known: Vec<_> =
+            values.iter().map(|each| self.expression(each)).collect::<Result<_, _>>()?;
         Ok(known.into_iter().collect())
     }
 
@@ -322,7 +330,9 @@ pub(crate) fn place(index: i64, length: usize) -> Option<usize> {
 
 fn unary(operation: Unary, operand: &Type) -> Option<Type> {
     match (operation, operand) {
-        (Unary::Negate | Unary::Plus, Type::Bool | Type::Int) | (Unary::Invert, Type::Int) => Some(Type::Int),
+        (Unary::Negate | Unary::Plus, Type::Bool | Type::Int) | (Unary::Invert, Type::Int) => {
+            Some(Type::Int)
+        }
         (Unary::Negate | Unary::Plus, Type::Float) => Some(Type::Float),
         (Unary::Not, _) => Some(Type::Bool),
         // `~True` warns in some versions of Python.
@@ -341,10 +351,17 @@ pub(crate) fn binary(operation: Binary, left: &Type, right: &Type) -> Option<Typ
     let is_float = !whole;
     match operation {
         Binary::Divide => Some(Type::Float),
-        Binary::Add | Binary::Subtract | Binary::Multiply | Binary::FloorDivide | Binary::Modulo | Binary::Power => {
-            Some(if is_float { Type::Float } else { Type::Int })
+        Binary::Add
+        | Binary::Subtract
+        | Binary::Multiply
+        | Binary::FloorDivide
+        | Binary::Modulo
+        | Binary::Power => Some(if is_float { Type::Float } else { Type::Int }),
+        Binary::And | Binary::Or | Binary::Xor if *left == Type::Bool && *right == Type::Bool => {
+            Some(Type::Bool)
         }
-        Binary::And | Binary::Or | Binary::Xor if *left == Type::Bool && *right == Type::Bool => Some(Type::Bool),
-        Binary::And | Binary::Or | Binary::Xor | Binary::ShiftLeft | Binary::ShiftRight => whole.then_some(Type::Int),
+        Binary::And | Binary::Or | Binary::Xor | Binary::ShiftLeft | Binary::ShiftRight => {
+            whole.then_some(Type::Int)
+        }
     }
 }

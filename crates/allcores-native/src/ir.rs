@@ -207,7 +207,12 @@ pub enum Statement {
     /// `while`, with its `else`.
     While { test: Expression, body: Vec<Statement>, otherwise: Vec<Statement> },
     /// `for target in range(start, stop, step)`, with its `else`.
-    ForRange { target: Local, range: Box<[Expression; 3]>, body: Vec<Statement>, otherwise: Vec<Statement> },
+    ForRange {
+        target: Local,
+        range: Box<[Expression; 3]>,
+        body: Vec<Statement>,
+        otherwise: Vec<Statement>,
+    },
     /// `break`
     Break,
     /// `continue`
@@ -252,7 +257,8 @@ impl Program {
         if reader.functions == 0 {
             return Err(Malformed::Empty);
         }
-        let functions = (0..reader.functions).map(|_| reader.function()).collect::<Result<_, _>>()?;
+        let functions =
+            (0..reader.functions).map(|_| reader.function()).collect::<Result<_, _>>()?;
         if reader.bytes.is_empty() { Ok(Self { functions }) } else { Err(Malformed::TooLong) }
     }
 }
@@ -326,8 +332,16 @@ impl Reader<'_> {
         Ok(match self.byte()? {
             0 => Statement::Assign { target: self.target()?, value: self.expression()? },
             1 => Statement::Evaluate(self.expression()?),
-            2 => Statement::If { test: self.expression()?, body: self.body()?, otherwise: self.body()? },
-            3 => Statement::While { test: self.expression()?, body: self.body()?, otherwise: self.body()? },
+            2 => Statement::If {
+                test: self.expression()?,
+                body: self.body()?,
+                otherwise: self.body()?,
+            },
+            3 => Statement::While {
+                test: self.expression()?,
+                body: self.body()?,
+                otherwise: self.body()?,
+            },
             4 => Statement::ForRange {
                 target: self.local()?,
                 range: Box::new([self.expression()?, self.expression()?, self.expression()?]),

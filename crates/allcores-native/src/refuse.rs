@@ -39,7 +39,6 @@ reasons! {
     Argument = "argument": "the call isn't supported for these types",
     NotATuple = "not-a-tuple": "only tuples can be indexed and unpacked",
     TupleLength = "tuple-length": "the tuple has another length",
-    ArgumentCount = "argument-count": "the function takes another number of arguments",
     TooLarge = "too-large": "the function is too large",
 }
 

@@ -51,7 +51,8 @@ pub(crate) extern "C" fn power_modulo(base: i64, exponent: i64, modulus: i64) ->
     }
     // The result has the sign of the modulus.
     let positive = i128::try_from(result).unwrap_or_default();
-    let signed = if modulus < 0 && positive != 0 { positive + i128::from(modulus) } else { positive };
+    let signed =
+        if modulus < 0 && positive != 0 { positive + i128::from(modulus) } else { positive };
     checked(i64::try_from(signed).ok(), Guard::Overflow)
 }
 

@@ -106,7 +106,12 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    fn while_true(&mut self, test: &Expression, body: &[Statement], otherwise: &[Statement]) -> Flow {
+    fn while_true(
+        &mut self,
+        test: &Expression,
+        body: &[Statement],
+        otherwise: &[Statement],
+    ) -> Flow {
         let head = self.builder.create_block();
         let [inside, out] = [(); 2].map(|()| self.builder.create_block());
         let ends = Loop { next: self.builder.create_block(), end: self.builder.create_block() };
@@ -127,11 +132,17 @@ impl Emitter<'_, '_> {
     }
 
     /// `target` is set from a counter that the body can't see, so that it may do with it what it likes.
-    fn for_range(&mut self, target: Local, range: &[Expression; 3], body: &[Statement], otherwise: &[Statement]) -> Flow {
+    fn for_range(
+        &mut self,
+        target: Local,
+        range: &[Expression; 3],
+        body: &[Statement],
+        otherwise: &[Statement],
+    ) -> Flow {
         let mut bounds = Vec::new();
         for bound in range {
             let value = self.expression(bound)?;
-            bounds.push((self.to_int(&value), value.constant));
+            bounds.push((self.int_of(&value), value.constant));
         }
         let [(start, _), (stop, _), (step, constant)] = bounds[..] else { return Err(Ended) };
         let is_known = matches!(range[2].kind, Kind::Int(_));

@@ -60,7 +60,8 @@ impl Watch {
         if !runs.is_watched {
             let state = Arc::clone(&self.state);
             // Without it a Ctrl-C waits for the end of the run; there is nothing better to do.
-            let started = thread::Builder::new().name("allcores-watch".into()).spawn(move || keep(&state));
+            let started =
+                thread::Builder::new().name("allcores-watch".into()).spawn(move || keep(&state));
             runs.is_watched = started.is_ok();
         }
         Watched { watch: self, run }

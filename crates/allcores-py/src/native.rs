@@ -54,7 +54,8 @@ struct Item {
 impl Program {
     #[new]
     fn new(code: &[u8]) -> PyResult<Self> {
-        let program = ir::Program::decode(code).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let program =
+            ir::Program::decode(code).map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(Self { program, state: Mutex::default() })
     }
 
@@ -118,7 +119,8 @@ impl Program {
             let Some(machine) = self.machine(&group.kinds) else { continue };
             let (look, seen) = look();
             let count = group.places.len();
-            let outcome = py.detach(|| machine.batch(&watch.0, &options, count, &group.words, look));
+            let outcome =
+                py.detach(|| machine.batch(&watch.0, &options, count, &group.words, look));
             if outcome.guards.contains(&Some(Guard::Stopped)) {
                 return Err(interrupted(&seen));
             }
@@ -136,7 +138,10 @@ impl Program {
 
     /// What the results for such arguments are: the name of their type, or why there is no machine
     /// code, with line and column; None for arguments that have no words.
-    fn compile<'py>(&self, arguments: &Bound<'py, PyTuple>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    fn compile<'py>(
+        &self,
+        arguments: &Bound<'py, PyTuple>,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let py = arguments.py();
         let Some(item) = item(arguments) else { return Ok(None) };
         self.machine(&item.kinds);
@@ -149,7 +154,9 @@ impl Program {
         state
             .machines
             .iter()
-            .map(|(kinds, made)| Ok((Type::Tuple(kinds.clone().into()).to_string(), described(py, made)?)))
+            .map(|(kinds, made)| {
+                Ok((Type::Tuple(kinds.clone().into()).to_string(), described(py, made)?))
+            })
             .collect()
     }
 
@@ -220,14 +227,17 @@ fn interrupted(seen: &Seen) -> PyErr {
     error.unwrap_or_else(|| PyKeyboardInterrupt::new_err(()))
 }
 
-fn described<'py>(py: Python<'py>, made: &Result<Arc<Machine>, Error>) -> PyResult<Bound<'py, PyTuple>> {
+fn described<'py>(
+    py: Python<'py>,
+    made: &Result<Arc<Machine>, Error>,
+) -> PyResult<Bound<'py, PyTuple>> {
     match made {
-        Ok(machine) => (machine.result().to_string(), py.None(), 0, 0).into_pyobject(py),
+        Ok(machine) => (machine.result().to_string(), None::<&str>, 0, 0).into_pyobject(py),
         Err(Error::Refused(refusal)) => {
             let (reason, at) = (refusal.reason, refusal.at);
-            (reason.words(), reason.name(), at.line, at.column).into_pyobject(py)
+            (reason.words(), Some(reason.name()), at.line, at.column).into_pyobject(py)
         }
-        Err(error) => (error.to_string(), "no-generator", 0, 0).into_pyobject(py),
+        Err(error) => (error.to_string(), Some("no-generator"), 0, 0).into_pyobject(py),
     }
 }
 
@@ -256,14 +266,19 @@ fn words(value: &Bound<'_, PyAny>, words: &mut Vec<u64>) -> Option<Type> {
         Some(Type::None)
     } else if value.is_exact_instance_of::<PyTuple>() {
         let tuple = value.cast::<PyTuple>().ok()?;
-        let kinds: Option<Vec<_>> = tuple.iter_borrowed().map(|each| self::words(&each, words)).collect();
+        let kinds: Option<Vec<_>> =
+            tuple.iter_borrowed().map(|each| self::words(&each, words)).collect();
         Some(Type::Tuple(kinds?.into()))
     } else {
         None
     }
 }
 
-fn value<'py>(py: Python<'py>, kind: &Type, words: &mut impl Iterator<Item = u64>) -> PyResult<Bound<'py, PyAny>> {
+fn value<'py>(
+    py: Python<'py>,
+    kind: &Type,
+    words: &mut impl Iterator<Item = u64>,
+) -> PyResult<Bound<'py, PyAny>> {
     let mut word = || words.next().unwrap_or_default();
     Ok(match kind {
         Type::None => PyNone::get(py).to_owned().into_any(),
@@ -271,7 +286,8 @@ fn value<'py>(py: Python<'py>, kind: &Type, words: &mut impl Iterator<Item = u64
         Type::Int => word().cast_signed().into_pyobject(py)?.into_any(),
         Type::Float => PyFloat::new(py, f64::from_bits(word())).into_any(),
         Type::Tuple(kinds) => {
-            let items = kinds.iter().map(|kind| value(py, kind, words)).collect::<PyResult<Vec<_>>>()?;
+            let items =
+                kinds.iter().map(|kind| value(py, kind, words)).collect::<PyResult<Vec<_>>>()?;
             PyTuple::new(py, items)?.into_any()
         }
     })

@@ -102,8 +102,10 @@ class Native:
         calls = [(item,) if wrapped == 1 else tuple(item) for item in items]
         if program is None:
             return [self._in_python(each, {}) for each in calls]
-        count = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
-            threads or os.cpu_count() or 1
+        count = (
+            threads or len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else (threads or os.cpu_count() or 1)
         )
         fitting = [each if len(each) == wrapped else (LEFT,) for each in calls]
         results = program.batch(fitting, _engine.watch, self._depth(), count, LEFT)
@@ -211,7 +213,7 @@ def report(function: Callable[..., Any]) -> Report:
     types = {}
     for arguments, (words, reason, line, column) in program.machines():
         place = f", at line {line} column {column}" if line else ""
-        types[arguments] = words if reason is None else f"{words}{place}"
+        types[arguments] = words if reason is None else f"{words} [{reason}]{place}"
     return Report(None, types, *program.counts())
 
 

@@ -18,8 +18,8 @@ __all__ = [
     "COMPARISONS",
     "UNARY",
     "count",
-    "int64",
     "float64",
+    "int64",
     "tagged",
     "text",
 ]
@@ -38,11 +38,7 @@ COMPARISONS: dict[type[ast.cmpop], int] = {
 BUILTINS = {
     name: code
     for code, name in enumerate(
-        "abs min max int float bool round divmod pow len math.sqrt math.sin math.cos math.tan"
-        " math.asin math.acos math.atan math.sinh math.cosh math.tanh math.exp math.expm1 math.log"
-        " math.log2 math.log10 math.log1p math.fabs math.floor math.ceil math.trunc math.atan2"
-        " math.pow math.fmod math.copysign math.isnan math.isinf math.isfinite math.gcd math.isqrt"
-        " math.degrees math.radians".split()
+        ["abs", "min", "max", "int", "float", "bool", "round", "divmod", "pow", "len", "math.sqrt", "math.sin", "math.cos", "math.tan", "math.asin", "math.acos", "math.atan", "math.sinh", "math.cosh", "math.tanh", "math.exp", "math.expm1", "math.log", "math.log2", "math.log10", "math.log1p", "math.fabs", "math.floor", "math.ceil", "math.trunc", "math.atan2", "math.pow", "math.fmod", "math.copysign", "math.isnan", "math.isinf", "math.isfinite", "math.gcd", "math.isqrt", "math.degrees", "math.radians"]
     )
 }
 

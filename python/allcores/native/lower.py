@@ -84,7 +84,7 @@ def lower(function: FunctionType, unwrap: Callable[[object], object]) -> Lowered
     """
     program = _Program(unwrap)
     program.number_of(function)
-    codes = []
+    codes: list[bytes] = []
     try:
         while len(codes) < len(program.functions):
             codes.append(_Function(program, program.functions[len(codes)]).lowered())
@@ -276,7 +276,9 @@ class _Function:
                 return self.constant(node, self.meaning(node))
             case ast.Attribute():
                 return self.constant(node, self.meaning(node))
-            case ast.UnaryOp(ast.USub(), ast.Constant(value)) if type(value) in (int, float):
+            case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as value)) if (
+                type(value) is not bool
+            ):
                 return self.constant(node, -value)
             case ast.UnaryOp(operation, operand):
                 code = bytes([encode.UNARY[type(operation)]])
@@ -328,8 +330,8 @@ class _Function:
 
     def comparison(self, node: ast.Compare) -> bytes:
         match node:
-            case ast.Compare(left, [ast.Is() | ast.IsNot() as operation], [ast.Constant(None)]):
-                expected = bytes([isinstance(operation, ast.Is)])
+            case ast.Compare(left, [ast.Is() | ast.IsNot() as identity], [ast.Constant(None)]):
+                expected = bytes([isinstance(identity, ast.Is)])
                 return tagged(Tag.IS_NONE, node, self.expression(left), expected)
         rest = []
         for operation, right in zip(node.ops, node.comparators, strict=True):

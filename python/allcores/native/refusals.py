@@ -35,7 +35,7 @@ class Reason(Enum):
     TOO_LARGE = "the program has too many functions, or nests too deep"
 
 
-class Refusal(Exception):  # noqa: N818 - a decision, no error
+class Refusal(Exception):
     """A reason, and where in the source.
 
     Attributes:

@@ -36,8 +36,9 @@ def definition(function: FunctionType) -> Definition:
     for tree in _parsed(text):
         ast.increment_lineno(tree, code.co_firstlineno - 1)
         for node in ast.walk(tree):
-            if hasattr(node, "col_offset"):
-                node.col_offset += indent  # pyright: ignore
+            if isinstance(node, ast.expr | ast.stmt | ast.arg | ast.keyword):
+                node.col_offset += indent
+                node.end_col_offset = (node.end_col_offset or node.col_offset) + indent
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.Lambda) and _is_source_of(node, function):
                 return node
@@ -100,8 +101,8 @@ def _compiled(node: Definition, code: CodeType, imports: list[str]) -> CodeType 
         statement = ast.FunctionDef(
             node.name, node.args, node.body, [], node.returns, node.type_comment
         )
-        if hasattr(node, "type_params"):
-            statement.type_params = node.type_params
+        for name in {"type_params"} & set(node._fields):  # from Python 3.12 on
+            setattr(statement, name, getattr(node, name))
     ast.copy_location(statement, node)
     if code.co_freevars:
         around = ast.parse(f"def around({', '.join(code.co_freevars)}): pass").body[0]
