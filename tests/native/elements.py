@@ -130,7 +130,8 @@ REFUSED_FOR_TYPES: dict[str, tuple[str, tuple[Any, ...], int]] = {
     "not-a-tuple": ("def f(a):\n    return a[0]\n", (1,), 2),
     "tuple-length": ("def f(a):\n    x, y = a\n    return x\n", ((1, 2, 3),), 2),
     "too-large": (
-        "def g(a, n):\n    return n if n == 0 else g((a, a), n - 1)\ndef f(a):\n    return g(a, 3)\n",
+        "def g(a, n):\n    return n if n == 0 else g((a, a), n - 1)\n"
+        "def f(a):\n    return g(a, 3)\n",
         (1,),
         2,
     ),

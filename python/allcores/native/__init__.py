@@ -1,4 +1,4 @@
-"""The front of the compiled rung: `allcores.native(function)`, `allcores.native.report(function)`."""
+"""The front of the compiled rung: `allcores.native(function)`, and `allcores.native.report`."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Native:
     def __repr__(self) -> str:
         return f"<native {self.function!r}>"
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[Any, ...]:
         return native, (self.function,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -102,11 +102,7 @@ class Native:
         calls = [(item,) if wrapped == 1 else tuple(item) for item in items]
         if program is None:
             return [self._in_python(each, {}) for each in calls]
-        count = (
-            threads or len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else (threads or os.cpu_count() or 1)
-        )
+        count = threads or cores()
         fitting = [each if len(each) == wrapped else (LEFT,) for each in calls]
         results = program.batch(fitting, _engine.watch, self._depth(), count, LEFT)
         return [
@@ -128,14 +124,14 @@ class Native:
             _thread.is_in_python = False
 
     def _with_defaults(self, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        defaults = self.function.__defaults__ or ()  # type: ignore[attr-defined]
+        defaults = self.function.__defaults__ or ()
         missing = self._parameters - len(args)
         if not 0 <= missing <= len(defaults):
             return None
         return (*args, *defaults[len(defaults) - missing :])
 
     def _depth(self) -> int:
-        """How deep calls of the function's own may go before Python would say that it's too deep."""
+        """How deep the function may call itself before Python would say that it's too deep."""
         if self._lowered is None or not self._lowered.is_recursive:
             return 0
         frames = 0
@@ -168,6 +164,13 @@ class Native:
             self._parameters = self.function.__code__.co_argcount
             self._program, self._lowered = program, lowered
             return program
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Report:

@@ -1,6 +1,6 @@
 """The bytes that the engine reads a program from: prefix order, one tag a node.
 
-The other half of the agreement is `crates/allcores-native/src/ir.rs`, which says what the tags mean.
+The other half of the agreement is `crates/allcores-native/src/ir.rs`, which says what they mean.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ COMPARISONS: dict[type[ast.cmpop], int] = {
     ast.Eq: 0, ast.NotEq: 1, ast.Lt: 2, ast.LtE: 3, ast.Gt: 4, ast.GtE: 5,
 }  # fmt: skip
 
-BUILTINS = {
-    name: code
-    for code, name in enumerate(
-        ["abs", "min", "max", "int", "float", "bool", "round", "divmod", "pow", "len", "math.sqrt", "math.sin", "math.cos", "math.tan", "math.asin", "math.acos", "math.atan", "math.sinh", "math.cosh", "math.tanh", "math.exp", "math.expm1", "math.log", "math.log2", "math.log10", "math.log1p", "math.fabs", "math.floor", "math.ceil", "math.trunc", "math.atan2", "math.pow", "math.fmod", "math.copysign", "math.isnan", "math.isinf", "math.isfinite", "math.gcd", "math.isqrt", "math.degrees", "math.radians"]
-    )
-}
+NAMES = """
+    abs min max int float bool round divmod pow len
+    math.sqrt math.sin math.cos math.tan math.asin math.acos math.atan math.sinh math.cosh
+    math.tanh math.exp math.expm1 math.log math.log2 math.log10 math.log1p math.fabs math.floor
+    math.ceil math.trunc math.atan2 math.pow math.fmod math.copysign math.isnan math.isinf
+    math.isfinite math.gcd math.isqrt math.degrees math.radians
+"""
+BUILTINS = {name: code for code, name in enumerate(NAMES.split())}
 
 
 class Tag:
