@@ -273,8 +273,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 function = programs.made("def f(a):\\n    while True:\\n        pass\\n", "<endless>")["f"]
 endless = allcores.native(function)
 assert allcores.native.report(endless).refusal is None
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     endless.map([1, 2, 3, 4]) if sys.argv[1] == "map" else endless(1)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
