@@ -274,6 +274,7 @@ class Writer:
         one, two = self.expression("float", depth), self.number(depth)
         if self.rng.random() < 0.5:
             left, right = self.rng.choice([(one, two), (two, one)])
+            left = f"float({left})"  # an int in place of it may be raised to no end of digits
             return f"({left} {self.rng.choice(['+', '-', '*', '/', '//', '%', '**'])} {right})"
         return self.rng.choice(
             [
