@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check dev conformance bench cases soak fuzz loom valgrind docs wheel clean
+.PHONY: help demo test check dev conformance bench cases soak fuzz fuzz-native loom valgrind docs wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ soak: dev  ## pools under random kills, every task accounted for; MINUTES=5, SEE
 
 fuzz: $(READY)  ## every decoder of another process's bytes, guided by coverage; SECONDS=60; needs a C++ compiler
 	@$(VENV)/bin/python scripts/fuzz.py --seconds $(or $(SECONDS),60)
+
+fuzz-native: dev  ## random functions as machine code and in CPython; EXECUTIONS=1000000, SEED=… repeats them
+	@PYTHONPATH=tests $(VENV)/bin/python -m native.differences --executions $(or $(EXECUTIONS),1000000) $(if $(SEED),--seed $(SEED))
 
 cases: wheel  ## docs/cases.md: every reported failure, gone through by allcores and its peers; as long
 	@$(VENV)/bin/python -m venv --clear out/bench

@@ -87,7 +87,7 @@ class Stage:
 
 
 # The binding has no Rust tests: a test of it would have to be linked with an interpreter.
-PURE = ("allcores-shm", "allcores-engine", "allcores-advice", "allcores-cli")
+PURE = ("allcores-shm", "allcores-engine", "allcores-advice", "allcores-cli", "allcores-native")
 PURE_CRATES = [*(word for crate in PURE for word in ("-p", crate)), "--locked"]
 CARGO_TESTS = tests(r"^test result: ")
 HAS_NEXTEST = shutil.which("cargo-nextest") is not None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from concurrent.futures.process import BrokenProcessPool
 
+    from . import native
     from .errors import RemoteError, TaskTimeout, TransportError, WorkerDied
     from .ladder.compare import compare
     from .ladder.comparison import Comparison
@@ -65,6 +66,7 @@ __all__ = [
     "compare",
     "explain",
     "map",
+    "native",
     "options",
     "share",
     "wait",
@@ -84,6 +86,7 @@ _HOMES = {
     "compare": "allcores.ladder.compare",
     "explain": "allcores.ladder.explain",
     "map": "allcores.ladder.mapping",
+    "native": "allcores.native",
     "options": "allcores.pool.options",
     "share": "allcores.pool.sharing",
 }

@@ -22,12 +22,14 @@ __all__ = [
     "Known",
     "Pool",
     "Port",
+    "Program",
     "Shipment",
     "Slot",
     "Tally",
     "Unroll",
     "Verdict",
     "Walk",
+    "Watch",
     "advise",
     "command",
     "is_plain",
@@ -495,3 +497,40 @@ def advise(
     `excluded` has pairs of a rung and the name of a refusal. Raises `ValueError` for a name that is
     not known.
     """
+
+@final
+class Watch:
+    """Has machine code of this process look up now and then, for a Ctrl-C."""
+
+    def __new__(cls) -> Watch: ...
+
+@final
+class Program:
+    """A function as `native.lower` has written it, with its machine code for each kind of
+    arguments. What has no machine code, or is left by it, comes back as `left`.
+    """
+
+    def __new__(cls, code: bytes) -> Program: ...
+    def call(self, arguments: tuple[Any, ...], watch: Watch, depth: int, left: object) -> Any:
+        """The result for one item, or `left`."""
+
+    def batch(
+        self,
+        items: list[tuple[Any, ...]],
+        watch: Watch,
+        depth: int,
+        threads: int,
+        left: object,
+    ) -> list[Any]:
+        """The results of many items, `left` where there is none."""
+
+    def compile(self, arguments: tuple[Any, ...]) -> tuple[str, str | None, int, int] | None:
+        """The name of the result's type for such arguments, or why there is no machine code: in
+        words, by name, with line and column. None for arguments that have no words.
+        """
+
+    def machines(self) -> list[tuple[str, tuple[str, str | None, int, int]]]:
+        """What was compiled: the types of the arguments, and as `compile` has it."""
+
+    def counts(self) -> tuple[int, dict[str, int]]:
+        """How many items were run, and how many were left to Python, by reason."""

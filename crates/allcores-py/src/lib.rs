@@ -13,6 +13,7 @@ mod command;
 mod errors;
 mod home;
 mod known;
+mod native;
 mod parcels;
 mod plain;
 mod pool;
@@ -39,6 +40,8 @@ mod _core {
     use super::home::note_fork;
     #[pymodule_export]
     use super::known::Known;
+    #[pymodule_export]
+    use super::native::{Program, Watch};
     #[pymodule_export]
     use super::parcels::{Delivery, Shipment};
     #[pymodule_export]

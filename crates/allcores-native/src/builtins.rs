@@ -1,0 +1,58 @@
+//! Which of Python's functions take which types, and what they give.
+
+use crate::ir::Builtin;
+use crate::types::Type;
+
+/// The type of the result, or `None` if this call isn't supported.
+pub(crate) fn result(builtin: Builtin, arguments: &[Type]) -> Option<Type> {
+    use Builtin as B;
+    let numbers = arguments.iter().all(Type::is_number);
+    let whole = arguments.iter().all(Type::is_whole);
+    match (builtin, arguments) {
+        (B::Abs, [one]) => match one {
+            Type::Bool | Type::Int => Some(Type::Int),
+            Type::Float => Some(Type::Float),
+            _ => None,
+        },
+        (B::Min | B::Max, [Type::Tuple(items)]) if items.len() > 1 => result(builtin, items),
+        (B::Min | B::Max, [first, rest @ ..]) => {
+            (numbers && !rest.is_empty() && rest.iter().all(|each| each == first))
+                .then(|| first.clone())
+        }
+        (B::Int | B::Round | B::Floor | B::Ceil | B::Trunc, [_]) => numbers.then_some(Type::Int),
+        (B::Bool, [_]) => Some(Type::Bool),
+        (B::Len, [Type::Tuple(_)]) => Some(Type::Int),
+        (B::Divmod, [_, _]) if numbers => {
+            let each = if whole { Type::Int } else { Type::Float };
+            Some(Type::Tuple([each.clone(), each].into()))
+        }
+        (B::Pow, [_, _]) => numbers.then_some(if whole { Type::Int } else { Type::Float }),
+        (B::Pow, [_, _, _]) | (B::Gcd, [_, _]) | (B::Isqrt, [_]) => whole.then_some(Type::Int),
+        (B::IsNan | B::IsInf | B::IsFinite, [_]) => numbers.then_some(Type::Bool),
+        (B::Atan2 | B::MathPow | B::Fmod | B::Copysign, [_, _]) => numbers.then_some(Type::Float),
+        (
+            B::Float
+            | B::Sqrt
+            | B::Sin
+            | B::Cos
+            | B::Tan
+            | B::Asin
+            | B::Acos
+            | B::Atan
+            | B::Sinh
+            | B::Cosh
+            | B::Tanh
+            | B::Exp
+            | B::Expm1
+            | B::Log
+            | B::Log2
+            | B::Log10
+            | B::Log1p
+            | B::Fabs
+            | B::Degrees
+            | B::Radians,
+            [_],
+        ) => numbers.then_some(Type::Float),
+        _ => None,
+    }
+}

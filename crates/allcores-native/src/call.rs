@@ -1,0 +1,139 @@
+//! The call of machine code: the only unsafe file of this crate.
+//!
+//! A [`Machine`] owns the memory its code lies in, so the code is there as long as somebody can call
+//! it. Code is called with slices whose lengths have been compared with what it reads and writes.
+#![expect(unsafe_code, reason = "this is where machine code is called")]
+
+use std::mem::ManuallyDrop;
+
+use allcores_shm::primitive::{Arc, AtomicU32, Mutex, Ordering};
+use cranelift_jit::JITModule;
+
+use crate::compile::{Made, compile};
+use crate::error::Error;
+use crate::guard::{DONE, Guard};
+use crate::ir::Program;
+use crate::types::Type;
+
+/// Asked whether a run has to end.
+pub type Look = dyn Fn() -> bool + Send + Sync;
+
+/// What machine code knows of the run it is part of.
+///
+/// The flag stands first, since machine code looks at it where loops close.
+#[repr(C)]
+pub struct Run {
+    flag: AtomicU32,
+    look: Box<Look>,
+}
+
+impl Run {
+    /// A run during which `look` is asked now and then whether it has to end.
+    #[must_use]
+    pub fn new(look: Box<Look>) -> Arc<Self> {
+        Arc::new(Self { flag: AtomicU32::new(0), look })
+    }
+
+    /// Has the running code look up.
+    pub(crate) fn interrupt(&self) {
+        // Relaxed: it carries nothing; whoever looks synchronises by what `look` reads.
+        self.flag.store(1, Ordering::Relaxed);
+    }
+
+    /// Has somebody raised the flag?
+    pub(crate) fn is_flagged(&self) -> bool {
+        self.flag.load(Ordering::Relaxed) != 0
+    }
+
+    /// Does it have to end?
+    pub(crate) fn must_end(&self) -> bool {
+        (self.look)()
+    }
+}
+
+/// Called by machine code when the flag is up.
+extern "C" fn pause(run: *const Run) -> i64 {
+    // SAFETY: machine code hands on the pointer it was called with, which `Machine::run` made of a
+    // reference that lives as long as that call.
+    let run = unsafe { &*run };
+    run.flag.store(0, Ordering::Relaxed);
+    if run.must_end() { Guard::Stopped.word() } else { DONE }
+}
+
+type Entry = extern "C" fn(*const Run, i64, *const u64, *mut u64) -> i64;
+
+/// A program for certain types, ready to run from any thread.
+pub struct Machine {
+    entry: Entry,
+    words_in: usize,
+    result: Type,
+    words_out: usize,
+    is_recursive: bool,
+    module: ManuallyDrop<Mutex<JITModule>>,
+}
+
+impl Machine {
+    /// Compiles function 0 of the program for these types.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if the types have no exact meaning, else what the generator said.
+    pub fn new(program: &Program, arguments: &[Type]) -> Result<Self, Error> {
+        let made = compile(program, arguments, pause as *const u8)?;
+        let Made { module, entry, result, is_recursive } = made;
+        // SAFETY: the generator has written a function of exactly this type there (`compile::entry`),
+        // in memory that is executable by now and lives as long as `module`.
+        let entry = unsafe { std::mem::transmute::<*const u8, Entry>(entry) };
+        Ok(Self {
+            entry,
+            words_in: arguments.iter().map(Type::width).sum(),
+            words_out: result.width(),
+            result,
+            is_recursive,
+            module: ManuallyDrop::new(Mutex::new(module)),
+        })
+    }
+
+    /// How many words the arguments of an item have.
+    #[must_use]
+    pub fn words_in(&self) -> usize {
+        self.words_in
+    }
+
+    /// The type of the results.
+    #[must_use]
+    pub fn result(&self) -> &Type {
+        &self.result
+    }
+
+    /// Does the program call itself, so that it matters how deep it may?
+    #[must_use]
+    pub fn is_recursive(&self) -> bool {
+        self.is_recursive
+    }
+
+    /// Runs one item; on `None` its result is in `output`.
+    ///
+    /// # Panics
+    ///
+    /// If the slices don't have as many words as arguments and result.
+    pub fn run(&self, run: &Run, depth: i64, input: &[u64], output: &mut [u64]) -> Option<Guard> {
+        assert!(
+            input.len() == self.words_in && output.len() == self.words_out,
+            "words of another program"
+        );
+        let word = (self.entry)(run, depth, input.as_ptr(), output.as_mut_ptr());
+        if word == DONE { None } else { Some(Guard::of_word(word).unwrap_or(Guard::Type)) }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // SAFETY: taken here once, and not used after.
+        let module = unsafe { ManuallyDrop::take(&mut self.module) };
+        if let Ok(module) = module.into_inner() {
+            // SAFETY: code runs only within `run`, which borrows `self`; nobody does any more.
+            unsafe { module.free_memory() };
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! What writing a function's machine code needs everywhere: values, variables, ways out.
+//!
+//! A *guard* is a branch to a block that returns the reason. A part of the program that can't be
+//! reached with values ends in [`Ended`], after which nothing is written until the next block begins.
+
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::{
+    AbiParam, Block, BlockArg, InstBuilder, MemFlagsData, Signature, Type as Word,
+    Value as Register, types,
+};
+use cranelift_codegen::isa::CallConv;
+use cranelift_frontend::{FunctionBuilder, Variable};
+
+use crate::guard::Guard;
+use crate::infer::{Inference, Instance};
+use crate::types::Type;
+
+/// Nothing comes after this: the block has its last instruction.
+#[derive(Debug)]
+pub(crate) struct Ended;
+
+/// A value at run time: its type, and a register for each word.
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    pub(crate) kind: Type,
+    pub(crate) words: Vec<Register>,
+    /// What it is, if that's known while compiling.
+    pub(crate) constant: Option<i64>,
+}
+
+impl Value {
+    pub(crate) fn new(kind: Type, words: Vec<Register>) -> Self {
+        Self { kind, words, constant: None }
+    }
+
+    pub(crate) fn int(word: Register) -> Self {
+        Self::new(Type::Int, vec![word])
+    }
+
+    pub(crate) fn float(word: Register) -> Self {
+        Self::new(Type::Float, vec![word])
+    }
+
+    pub(crate) fn bool(word: Register) -> Self {
+        Self::new(Type::Bool, vec![word])
+    }
+}
+
+/// The type of a register for a word.
+pub(crate) fn register(kind: &Type) -> Word {
+    match kind {
+        Type::Bool => types::I8,
+        Type::Float => types::F64,
+        _ => types::I64,
+    }
+}
+
+pub(crate) fn registers(kind: &Type) -> impl Iterator<Item = Word> + use<> {
+    kind.words().into_iter().map(|word| register(&word))
+}
+
+/// How an instance is called: the context, how much deeper calls may go, the words of the arguments;
+/// it returns a word of [`Guard`] and the words of its result.
+pub(crate) fn signature(instance: &Instance, parameters: usize, convention: CallConv) -> Signature {
+    let mut signature = Signature::new(convention);
+    signature.params.extend([AbiParam::new(types::I64); 2]);
+    for kind in instance.locals[..parameters].iter().flatten() {
+        signature.params.extend(registers(kind).map(AbiParam::new));
+    }
+    signature.returns.push(AbiParam::new(types::I64));
+    signature
+        .returns
+        .extend(result_of(instance).words().iter().map(|word| AbiParam::new(register(word))));
+    signature
+}
+
+/// What an instance returns; one that never does may say it returns nothing.
+pub(crate) fn result_of(instance: &Instance) -> Type {
+    instance.result.clone().unwrap_or(Type::None)
+}
+
+/// A variable of Python's, and whether it has a value yet.
+pub(crate) struct Place {
+    pub(crate) kind: Option<Type>,
+    pub(crate) words: Vec<Variable>,
+    pub(crate) is_bound: Variable,
+}
+
+/// Where `break` and `continue` go.
+#[derive(Clone, Copy)]
+pub(crate) struct Loop {
+    pub(crate) next: Block,
+    pub(crate) end: Block,
+}
+
+/// The writer of one instance.
+pub(crate) struct Emitter<'a, 'b> {
+    pub(crate) builder: &'a mut FunctionBuilder<'b>,
+    pub(crate) inference: &'a Inference,
+    pub(crate) functions:
+        &'a mut dyn FnMut(usize, &mut FunctionBuilder<'_>) -> cranelift_codegen::ir::FuncRef,
+    pub(crate) pause: *const u8,
+    pub(crate) convention: CallConv,
+    pub(crate) context: Register,
+    pub(crate) depth: Register,
+    pub(crate) places: Vec<Place>,
+    /// Which variables surely have a value here.
+    pub(crate) bound: Vec<bool>,
+    pub(crate) result: Type,
+    /// The block that returns the word it is given.
+    pub(crate) leave: Block,
+    /// The blocks that return a guard's word, made when first needed.
+    pub(crate) guards: Vec<(Guard, Block)>,
+    pub(crate) loops: Vec<Loop>,
+}
+
+impl Emitter<'_, '_> {
+    pub(crate) fn constant(&mut self, value: i64) -> Register {
+        self.builder.ins().iconst(types::I64, value)
+    }
+
+    pub(crate) fn float_constant(&mut self, value: f64) -> Register {
+        self.builder.ins().f64const(value)
+    }
+
+    pub(crate) fn truth_constant(&mut self, value: bool) -> Register {
+        self.builder.ins().iconst(types::I8, i64::from(value))
+    }
+
+    /// A new block that only the branch at hand leads to; writing goes on there.
+    pub(crate) fn go_on_in(&mut self, block: Block) {
+        self.builder.seal_block(block);
+        self.builder.switch_to_block(block);
+    }
+
+    fn guard_block(&mut self, guard: Guard) -> Block {
+        if let Some((_, block)) = self.guards.iter().find(|(known, _)| *known == guard) {
+            return *block;
+        }
+        let block = self.builder.create_block();
+        self.builder.set_cold_block(block);
+        self.guards.push((guard, block));
+        block
+    }
+
+    /// Leaves the item to Python if `condition` holds.
+    pub(crate) fn guard(&mut self, condition: Register, guard: Guard) {
+        let out = self.guard_block(guard);
+        let next = self.builder.create_block();
+        self.builder.ins().brif(condition, out, &[], next, &[]);
+        self.go_on_in(next);
+    }
+
+    /// Leaves the item to Python unless `condition` holds.
+    pub(crate) fn require(&mut self, condition: Register, guard: Guard) {
+        let out = self.guard_block(guard);
+        let next = self.builder.create_block();
+        self.builder.ins().brif(condition, next, &[], out, &[]);
+        self.go_on_in(next);
+    }
+
+    /// Leaves the item to Python, whatever the case.
+    pub(crate) fn leave_always(&mut self, guard: Guard) -> Ended {
+        let out = self.guard_block(guard);
+        self.builder.ins().jump(out, &[]);
+        Ended
+    }
+
+    /// Leaves the item with a word that is a guard's, if it isn't zero.
+    pub(crate) fn leave_with(&mut self, word: Register) {
+        let (out, next) = (self.leave, self.builder.create_block());
+        self.builder.ins().brif(word, out, &[BlockArg::Value(word)], next, &[]);
+        self.go_on_in(next);
+    }
+
+    /// The ways out, written once the function is.
+    pub(crate) fn write_guards(&mut self) {
+        for (guard, block) in std::mem::take(&mut self.guards) {
+            self.builder.switch_to_block(block);
+            let word = self.constant(guard.word());
+            self.builder.ins().jump(self.leave, &[BlockArg::Value(word)]);
+            self.builder.seal_block(block);
+        }
+        self.builder.switch_to_block(self.leave);
+        let mut words = vec![self.builder.block_params(self.leave)[0]];
+        for kind in registers(&self.result.clone()) {
+            let zero = self.zero(kind);
+            words.push(zero);
+        }
+        self.builder.ins().return_(&words);
+        self.builder.seal_block(self.leave);
+    }
+
+    pub(crate) fn zero(&mut self, kind: Word) -> Register {
+        if kind == types::F64 {
+            self.float_constant(0.0)
+        } else {
+            self.builder.ins().iconst(kind, 0)
+        }
+    }
+
+    /// Looks whether somebody wants something of this thread; a Ctrl-C ends the item.
+    pub(crate) fn poll(&mut self) {
+        let look = self.builder.create_block();
+        let next = self.builder.create_block();
+        self.builder.set_cold_block(look);
+        // Atomic, or the generator may take the answer of an earlier look.
+        let flag =
+            self.builder.ins().atomic_load(types::I32, MemFlagsData::trusted(), self.context);
+        self.builder.ins().brif(flag, look, &[], next, &[]);
+        self.go_on_in(look);
+        let word = self.helper(self.pause, &[self.context], &[types::I64])[0];
+        self.builder.ins().brif(word, self.leave, &[BlockArg::Value(word)], next, &[]);
+        self.go_on_in(next);
+    }
+
+    /// Calls a function of ours.
+    pub(crate) fn helper(
+        &mut self,
+        function: *const u8,
+        arguments: &[Register],
+        returns: &[Word],
+    ) -> Vec<Register> {
+        let mut signature = Signature::new(self.convention);
+        for &argument in arguments {
+            signature.params.push(AbiParam::new(self.builder.func.dfg.value_type(argument)));
+        }
+        signature.returns.extend(returns.iter().map(|&word| AbiParam::new(word)));
+        let signature = self.builder.import_signature(signature);
+        let address = self.constant(function.addr().cast_signed() as i64);
+        let call = self.builder.ins().call_indirect(signature, address, arguments);
+        self.builder.inst_results(call).to_vec()
+    }
+
+    /// Calls a function of ours that gives a float, and leaves whatever isn't finite to Python.
+    pub(crate) fn finite(&mut self, function: *const u8, arguments: &[Register]) -> Value {
+        let word = self.helper(function, arguments, &[types::F64])[0];
+        self.require_finite(word);
+        Value::float(word)
+    }
+
+    pub(crate) fn require_finite(&mut self, word: Register) {
+        let size = self.builder.ins().fabs(word);
+        let infinity = self.float_constant(f64::INFINITY);
+        let is_finite = self.builder.ins().fcmp(FloatCC::LessThan, size, infinity);
+        self.require(is_finite, Guard::Domain);
+    }
+
+    /// Calls a function of ours that gives an int or a guard's word.
+    pub(crate) fn checked(&mut self, function: *const u8, arguments: &[Register]) -> Value {
+        let words = self.helper(function, arguments, &[types::I64, types::I64]);
+        self.leave_with(words[1]);
+        Value::int(words[0])
+    }
+
+    /// A bool or an int as an int.
+    pub(crate) fn int_of(&mut self, value: &Value) -> Register {
+        match value.kind {
+            Type::Bool => self.builder.ins().uextend(types::I64, value.words[0]),
+            _ => value.words[0],
+        }
+    }
+
+    /// A number as the nearest float; beyond 2**53 the even one of two, as Python has it.
+    pub(crate) fn float_of(&mut self, value: &Value) -> Register {
+        match value.kind {
+            Type::Float => value.words[0],
+            _ => {
+                let word = self.int_of(value);
+                self.builder.ins().fcvt_from_sint(types::F64, word)
+            }
+        }
+    }
+
+    /// A number as a float that is exactly the same number.
+    pub(crate) fn same_float_of(&mut self, value: &Value) -> Register {
+        const LAST: i64 = 1 << 53;
+        let is_small =
+            value.constant.is_some_and(|constant| constant.unsigned_abs() <= LAST.unsigned_abs());
+        if value.kind == Type::Int && !is_small {
+            let shifted = self.builder.ins().iadd_imm_s(value.words[0], LAST);
+            let is_beyond =
+                self.builder.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, shifted, 2 * LAST);
+            self.guard(is_beyond, Guard::Inexact);
+        }
+        self.float_of(value)
+    }
+
+    /// A float without fraction as an int.
+    pub(crate) fn float_to_int(&mut self, word: Register) -> Value {
+        const END: f64 = 9_223_372_036_854_775_808.0;
+        let (first, end) = (self.float_constant(-END), self.float_constant(END));
+        let above = self.builder.ins().fcmp(FloatCC::GreaterThanOrEqual, word, first);
+        let below = self.builder.ins().fcmp(FloatCC::LessThan, word, end);
+        let fits = self.builder.ins().band(above, below);
+        self.require(fits, Guard::Overflow);
+        Value::int(self.builder.ins().fcvt_to_sint_sat(types::I64, word))
+    }
+
+    /// Is the value true?
+    pub(crate) fn truth(&mut self, value: &Value) -> Register {
+        match &value.kind {
+            Type::None => self.truth_constant(false),
+            Type::Bool => value.words[0],
+            Type::Int => self.builder.ins().icmp_imm_s(IntCC::NotEqual, value.words[0], 0),
+            Type::Float => {
+                let zero = self.float_constant(0.0);
+                self.builder.ins().fcmp(FloatCC::NotEqual, value.words[0], zero)
+            }
+            Type::Tuple(items) => self.truth_constant(!items.is_empty()),
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Expressions in machine code; what gives no value in time ends the block.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value as Register, types};
+
+use crate::emit::{Emitter, Ended, Value, registers};
+use crate::guard::Guard;
+use crate::infer::place;
+use crate::ir::{Comparison, Expression, Junction, Kind, Local, Unary};
+use crate::types::Type;
+
+impl Emitter<'_, '_> {
+    pub(crate) fn expression(&mut self, value: &Expression) -> Result<Value, Ended> {
+        match &value.kind {
+            Kind::Int(number) => {
+                let word = self.constant(*number);
+                Ok(Value { constant: Some(*number), ..Value::int(word) })
+            }
+            Kind::Float(number) => Ok(Value::float(self.float_constant(*number))),
+            Kind::Bool(truth) => Ok(Value::bool(self.truth_constant(*truth))),
+            Kind::None => Ok(Value::new(Type::None, Vec::new())),
+            Kind::Local(local) => self.local(*local),
+            Kind::Unary { operation: Unary::Not, operand } => {
+                let [yes, no, join] = self.blocks();
+                self.builder.append_block_param(join, types::I8);
+                self.test(operand, yes, no);
+                self.truth_of_branches(yes, no, join, [false, true]);
+                Ok(Value::bool(self.builder.block_params(join)[0]))
+            }
+            Kind::Unary { operation, operand } => {
+                let operand = self.expression(operand)?;
+                self.unary(*operation, &operand)
+            }
+            Kind::Binary { operation, left, right } => {
+                let left = self.expression(left)?;
+                let right = self.expression(right)?;
+                self.binary(*operation, &left, &right)
+            }
+            Kind::Compare { first, rest } if rest.len() == 1 => {
+                let left = self.expression(first)?;
+                let right = self.expression(&rest[0].1)?;
+                Ok(Value::bool(self.compare(rest[0].0, &left, &right)))
+            }
+            Kind::Compare { .. } => {
+                let [yes, no, join] = self.blocks();
+                self.builder.append_block_param(join, types::I8);
+                self.test(value, yes, no);
+                self.truth_of_branches(yes, no, join, [true, false]);
+                Ok(Value::bool(self.builder.block_params(join)[0]))
+            }
+            Kind::Junction { junction, operands } => self.junction(*junction, operands),
+            Kind::Conditional { test, then, otherwise } => self.conditional(test, then, otherwise),
+            Kind::Tuple(items) => {
+                let items: Vec<_> =
+                    items.iter().map(|item| self.expression(item)).collect::<Result<_, _>>()?;
+                let kinds = items.iter().map(|item| item.kind.clone()).collect();
+                let words = items.into_iter().flat_map(|item| item.words).collect();
+                Ok(Value::new(Type::Tuple(kinds), words))
+            }
+            Kind::Item { tuple, index } => {
+                let tuple = self.expression(tuple)?;
+                let items = elements(&tuple);
+                let item =
+                    place(*index, items.len()).and_then(|place| items.into_iter().nth(place));
+                item.ok_or_else(|| self.leave_always(Guard::Type))
+            }
+            Kind::Builtin { builtin, arguments } => {
+                let arguments: Vec<_> =
+                    arguments.iter().map(|each| self.expression(each)).collect::<Result<_, _>>()?;
+                self.builtin(*builtin, &arguments)
+            }
+            Kind::Call { function, arguments } => self.call(*function, arguments),
+            Kind::Named { local, value } => {
+                let value = self.expression(value)?;
+                self.set_local(*local, &value);
+                Ok(value)
+            }
+            Kind::IsNone { value, expected } => {
+                let value = self.expression(value)?;
+                Ok(Value::bool(self.truth_constant((value.kind == Type::None) == *expected)))
+            }
+        }
+    }
+
+    fn blocks(&mut self) -> [Block; 3] {
+        [(); 3].map(|()| self.builder.create_block())
+    }
+
+    /// Two branches that each give a truth, in `join`.
+    fn truth_of_branches(&mut self, yes: Block, no: Block, join: Block, truths: [bool; 2]) {
+        for (block, truth) in [yes, no].into_iter().zip(truths) {
+            self.go_on_in(block);
+            let word = self.truth_constant(truth);
+            self.builder.ins().jump(join, &[BlockArg::Value(word)]);
+        }
+        self.go_on_in(join);
+    }
+
+    fn local(&mut self, local: Local) -> Result<Value, Ended> {
+        let place = &self.places[local];
+        let Some(kind) = place.kind.clone() else { return Err(self.leave_always(Guard::Unbound)) };
+        let (words, is_bound) = (place.words.clone(), place.is_bound);
+        if !self.bound[local] {
+            let is_bound = self.builder.use_var(is_bound);
+            self.require(is_bound, Guard::Unbound);
+        }
+        Ok(Value::new(kind, words.into_iter().map(|word| self.builder.use_var(word)).collect()))
+    }
+
+    pub(crate) fn set_local(&mut self, local: Local, value: &Value) {
+        for (index, word) in value.words.iter().enumerate() {
+            let variable = self.places[local].words[index];
+            self.builder.def_var(variable, *word);
+        }
+        if !self.bound[local] {
+            let truth = self.truth_constant(true);
+            let is_bound = self.places[local].is_bound;
+            self.builder.def_var(is_bound, truth);
+            self.bound[local] = true;
+        }
+    }
+
+    /// Branches by the truth of an expression; writing goes on nowhere, and both blocks must be
+    /// written even if it turns out that nothing leads to one.
+    pub(crate) fn test(&mut self, value: &Expression, yes: Block, no: Block) {
+        match &value.kind {
+            Kind::Unary { operation: Unary::Not, operand } => self.test(operand, no, yes),
+            Kind::Junction { junction, operands } => {
+                self.test_junction(*junction, operands, yes, no)
+            }
+            Kind::Compare { first, rest } => {
+                let before = self.bound.clone();
+                // If an operand ends the item, so it does here; its branches so far stay.
+                let _ = self.test_chain(first, rest, yes, no);
+                self.bound = before;
+            }
+            Kind::Bool(truth) => {
+                self.builder.ins().jump(if *truth { yes } else { no }, &[]);
+            }
+            _ => {
+                if let Ok(value) = self.expression(value) {
+                    let truth = self.truth(&value);
+                    self.builder.ins().brif(truth, yes, &[], no, &[]);
+                }
+            }
+        }
+    }
+
+    fn test_junction(
+        &mut self,
+        junction: Junction,
+        operands: &[Expression],
+        yes: Block,
+        no: Block,
+    ) {
+        let before = self.bound.clone();
+        for (index, operand) in operands.iter().enumerate() {
+            if index + 1 == operands.len() {
+                self.test(operand, yes, no);
+                break;
+            }
+            let next = self.builder.create_block();
+            match junction {
+                Junction::All => self.test(operand, next, no),
+                Junction::Any => self.test(operand, yes, next),
+            }
+            self.go_on_in(next);
+        }
+        self.bound = before;
+    }
+
+    fn test_chain(
+        &mut self,
+        first: &Expression,
+        rest: &[(Comparison, Expression)],
+        yes: Block,
+        no: Block,
+    ) -> Result<(), Ended> {
+        let mut left = self.expression(first)?;
+        for (index, (comparison, right)) in rest.iter().enumerate() {
+            let right = self.expression(right)?;
+            let truth = self.compare(*comparison, &left, &right);
+            if index + 1 == rest.len() {
+                self.builder.ins().brif(truth, yes, &[], no, &[]);
+            } else {
+                let next = self.builder.create_block();
+                self.builder.ins().brif(truth, next, &[], no, &[]);
+                self.go_on_in(next);
+            }
+            left = right;
+        }
+        Ok(())
+    }
+
+    fn junction(&mut self, junction: Junction, operands: &[Expression]) -> Result<Value, Ended> {
+        let Some((first, rest)) = operands.split_first() else {
+            return Err(self.leave_always(Guard::Type));
+        };
+        let mut value = self.expression(first)?;
+        let kind = value.kind.clone();
+        let join = self.join_of(&kind);
+        let bound = self.bound.clone();
+        for operand in rest {
+            let truth = self.truth(&value);
+            let next = self.builder.create_block();
+            let words: Vec<_> = value.words.iter().copied().map(BlockArg::Value).collect();
+            match junction {
+                Junction::All => self.builder.ins().brif(truth, next, &[], join, &words),
+                Junction::Any => self.builder.ins().brif(truth, join, &words, next, &[]),
+            };
+            self.go_on_in(next);
+            match self.expression(operand) {
+                Ok(another) => value = another,
+                Err(Ended) => {
+                    self.bound = bound;
+                    return Ok(self.joined(kind, join));
+                }
+            }
+        }
+        self.jump_with(join, &value.words);
+        self.bound = bound;
+        Ok(self.joined(kind, join))
+    }
+
+    fn conditional(
+        &mut self,
+        test: &Expression,
+        then: &Expression,
+        otherwise: &Expression,
+    ) -> Result<Value, Ended> {
+        let (yes, no) = (self.builder.create_block(), self.builder.create_block());
+        self.test(test, yes, no);
+        let bound = self.bound.clone();
+        let mut join = None;
+        for (block, branch) in [(yes, then), (no, otherwise)] {
+            self.go_on_in(block);
+            self.bound.clone_from(&bound);
+            if let Ok(value) = self.expression(branch) {
+                let (_, block) = join.get_or_insert_with(|| {
+                    let block = self.builder.create_block();
+                    for kind in registers(&value.kind) {
+                        self.builder.append_block_param(block, kind);
+                    }
+                    (value.kind.clone(), block)
+                });
+                let block = *block;
+                self.jump_with(block, &value.words);
+            }
+        }
+        self.bound = bound;
+        let (kind, block) = join.ok_or(Ended)?;
+        Ok(self.joined(kind, block))
+    }
+
+    fn join_of(&mut self, kind: &Type) -> Block {
+        let block = self.builder.create_block();
+        for word in registers(kind) {
+            self.builder.append_block_param(block, word);
+        }
+        block
+    }
+
+    fn jump_with(&mut self, block: Block, words: &[Register]) {
+        let words: Vec<_> = words.iter().copied().map(BlockArg::Value).collect();
+        self.builder.ins().jump(block, &words);
+    }
+
+    fn joined(&mut self, kind: Type, block: Block) -> Value {
+        self.go_on_in(block);
+        Value::new(kind, self.builder.block_params(block).to_vec())
+    }
+
+    fn call(&mut self, function: usize, arguments: &[Expression]) -> Result<Value, Ended> {
+        let arguments: Vec<_> =
+            arguments.iter().map(|each| self.expression(each)).collect::<Result<_, _>>()?;
+        let kinds = arguments.iter().map(|each| each.kind.clone()).collect();
+        let Some(number) = self.inference.instance(function, kinds) else {
+            return Err(self.leave_always(Guard::Type));
+        };
+        let Some(result) = self.inference.instances[number].result.clone() else {
+            return Err(self.leave_always(Guard::Raised));
+        };
+        let callee = (self.functions)(number, self.builder);
+        let mut words = vec![self.context, self.depth];
+        if self.inference.is_recursive(number) {
+            words[1] = self.builder.ins().iadd_imm_s(self.depth, -1);
+            let is_spent = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, words[1], 0);
+            self.guard(is_spent, Guard::Depth);
+        }
+        words.extend(arguments.iter().flat_map(|each| &each.words));
+        let call = self.builder.ins().call(callee, &words);
+        let returned = self.builder.inst_results(call).to_vec();
+        self.leave_with(returned[0]);
+        Ok(Value::new(result, returned[1..].to_vec()))
+    }
+}
+
+/// The elements of a tuple.
+pub(crate) fn elements(tuple: &Value) -> Vec<Value> {
+    let Type::Tuple(kinds) = &tuple.kind else { return Vec::new() };
+    let mut words = tuple.words.iter().copied();
+    kinds
+        .iter()
+        .map(|kind| Value::new(kind.clone(), words.by_ref().take(kind.width()).collect()))
+        .collect()
+}

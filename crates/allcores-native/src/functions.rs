@@ -1,0 +1,163 @@
+//! Python's own functions in machine code; `builtins` says which types they take.
+
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::{InstBuilder, Value as Register};
+
+use crate::emit::{Emitter, Ended, Value};
+use crate::expressions::elements;
+use crate::guard::Guard;
+use crate::ir::{Binary, Builtin, Comparison};
+use crate::runtime;
+use crate::types::Type;
+
+impl Emitter<'_, '_> {
+    pub(crate) fn builtin(
+        &mut self,
+        builtin: Builtin,
+        arguments: &[Value],
+    ) -> Result<Value, Ended> {
+        use Builtin as B;
+        let Some(first) = arguments.first() else { return Err(self.leave_always(Guard::Type)) };
+        let library = match builtin {
+            B::Sin => runtime::sin as *const u8,
+            B::Cos => runtime::cos as *const u8,
+            B::Tan => runtime::tan as *const u8,
+            B::Asin => runtime::asin as *const u8,
+            B::Acos => runtime::acos as *const u8,
+            B::Atan => runtime::atan as *const u8,
+            B::Sinh => runtime::sinh as *const u8,
+            B::Cosh => runtime::cosh as *const u8,
+            B::Tanh => runtime::tanh as *const u8,
+            B::Exp => runtime::exp as *const u8,
+            B::Expm1 => runtime::expm1 as *const u8,
+            B::Log => runtime::log as *const u8,
+            B::Log2 => runtime::log2 as *const u8,
+            B::Log10 => runtime::log10 as *const u8,
+            B::Log1p => runtime::log1p as *const u8,
+            B::Atan2 => runtime::atan2 as *const u8,
+            B::MathPow => runtime::math_power as *const u8,
+            B::Fmod => runtime::fmod as *const u8,
+            _ => return self.short_builtin(builtin, first, arguments),
+        };
+        let words: Vec<_> = arguments.iter().map(|each| self.float_of(each)).collect();
+        Ok(self.finite(library, &words))
+    }
+
+    fn short_builtin(
+        &mut self,
+        builtin: Builtin,
+        first: &Value,
+        arguments: &[Value],
+    ) -> Result<Value, Ended> {
+        use Builtin as B;
+        match builtin {
+            B::Abs => Ok(self.absolute(first)),
+            B::Min | B::Max => Ok(self.extreme(builtin, arguments)),
+            B::Int | B::Trunc => {
+                Ok(self.whole(first, |emitter, word| emitter.builder.ins().trunc(word)))
+            }
+            B::Floor => Ok(self.whole(first, |emitter, word| emitter.builder.ins().floor(word))),
+            B::Ceil => Ok(self.whole(first, |emitter, word| emitter.builder.ins().ceil(word))),
+            B::Round => Ok(self.whole(first, |emitter, word| emitter.builder.ins().nearest(word))),
+            B::Float => Ok(Value::float(self.float_of(first))),
+            B::Bool => Ok(Value::bool(self.truth(first))),
+            B::Len => {
+                let count = i64::try_from(elements(first).len()).unwrap_or_default();
+                let word = self.constant(count);
+                Ok(Value { constant: Some(count), ..Value::int(word) })
+            }
+            B::Divmod => self.divmod(first, &arguments[1]),
+            B::Pow if arguments.len() == 2 => self.binary(Binary::Power, first, &arguments[1]),
+            B::Pow => Ok(self.ints_by(runtime::power_modulo as *const u8, arguments)),
+            B::Gcd => Ok(self.ints_by(runtime::gcd as *const u8, arguments)),
+            B::Isqrt => Ok(self.ints_by(runtime::isqrt as *const u8, arguments)),
+            B::Sqrt => {
+                let word = self.float_of(first);
+                let root = self.builder.ins().sqrt(word);
+                self.require_finite(root);
+                Ok(Value::float(root))
+            }
+            B::Fabs => {
+                let word = self.float_of(first);
+                Ok(Value::float(self.builder.ins().fabs(word)))
+            }
+            B::Degrees => Ok(self.scaled(first, 180.0 / std::f64::consts::PI)),
+            B::Radians => Ok(self.scaled(first, std::f64::consts::PI / 180.0)),
+            B::Copysign => {
+                let (size, sign) = (self.float_of(first), self.float_of(&arguments[1]));
+                Ok(Value::float(self.builder.ins().fcopysign(size, sign)))
+            }
+            B::IsNan | B::IsInf | B::IsFinite => Ok(self.kind_of_float(builtin, first)),
+            // The others are the library's.
+            _ => Err(self.leave_always(Guard::Type)),
+        }
+    }
+
+    fn absolute(&mut self, value: &Value) -> Value {
+        if value.kind == Type::Float {
+            return Value::float(self.builder.ins().fabs(value.words[0]));
+        }
+        let word = self.int_of(value);
+        let is_least = self.builder.ins().icmp_imm_s(IntCC::Equal, word, i64::MIN);
+        self.guard(is_least, Guard::Overflow);
+        Value::int(self.builder.ins().iabs(word))
+    }
+
+    /// The first of those that no other is beyond.
+    fn extreme(&mut self, builtin: Builtin, arguments: &[Value]) -> Value {
+        let values = match arguments {
+            [only] => elements(only),
+            several => several.to_vec(),
+        };
+        let beyond = if builtin == Builtin::Min { Comparison::Less } else { Comparison::Greater };
+        let mut best = values[0].clone();
+        for value in &values[1..] {
+            let is_beyond = self.compare(beyond, value, &best);
+            let word = self.builder.ins().select(is_beyond, value.words[0], best.words[0]);
+            best = Value::new(best.kind, vec![word]);
+        }
+        best
+    }
+
+    fn whole(&mut self, value: &Value, round: impl Fn(&mut Self, Register) -> Register) -> Value {
+        if value.kind == Type::Float {
+            let word = round(self, value.words[0]);
+            return self.float_to_int(word);
+        }
+        Value::int(self.int_of(value))
+    }
+
+    fn divmod(&mut self, left: &Value, right: &Value) -> Result<Value, Ended> {
+        let (quotient, rest) = if left.kind == Type::Float || right.kind == Type::Float {
+            let quotient = self.binary(Binary::FloorDivide, left, right)?;
+            (quotient, self.binary(Binary::Modulo, left, right)?)
+        } else {
+            let (a, b) = (self.int_of(left), self.int_of(right));
+            let (quotient, rest) = self.floored(a, b, right.constant);
+            (Value::int(quotient), Value::int(rest))
+        };
+        let kind = Type::Tuple([quotient.kind, rest.kind].into());
+        Ok(Value::new(kind, vec![quotient.words[0], rest.words[0]]))
+    }
+
+    fn ints_by(&mut self, function: *const u8, arguments: &[Value]) -> Value {
+        let words: Vec<_> = arguments.iter().map(|each| self.int_of(each)).collect();
+        self.checked(function, &words)
+    }
+
+    fn scaled(&mut self, value: &Value, factor: f64) -> Value {
+        let (word, factor) = (self.float_of(value), self.float_constant(factor));
+        Value::float(self.builder.ins().fmul(word, factor))
+    }
+
+    fn kind_of_float(&mut self, builtin: Builtin, value: &Value) -> Value {
+        let word = self.float_of(value);
+        if builtin == Builtin::IsNan {
+            return Value::bool(self.builder.ins().fcmp(FloatCC::Unordered, word, word));
+        }
+        let size = self.builder.ins().fabs(word);
+        let infinity = self.float_constant(f64::INFINITY);
+        let condition = if builtin == Builtin::IsInf { FloatCC::Equal } else { FloatCC::LessThan };
+        Value::bool(self.builder.ins().fcmp(condition, size, infinity))
+    }
+}

@@ -1,0 +1,222 @@
+//! Statements in machine code.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, InstBuilder, types};
+
+use crate::emit::{Emitter, Ended, Loop, Value};
+use crate::expressions::elements;
+use crate::guard::Guard;
+use crate::ir::{Expression, Kind, Local, Statement, Target};
+use crate::types::Type;
+
+type Flow = Result<(), Ended>;
+
+impl Emitter<'_, '_> {
+    /// All of a function's body.
+    pub(crate) fn whole_body(&mut self, body: &[Statement]) {
+        if self.body(body).is_ok() {
+            if self.result == Type::None {
+                let word = self.constant(0);
+                self.builder.ins().return_(&[word]);
+            } else {
+                // It gives None here and something else elsewhere.
+                self.leave_always(Guard::Type);
+            }
+        }
+        self.write_guards();
+    }
+
+    fn body(&mut self, body: &[Statement]) -> Flow {
+        body.iter().try_for_each(|statement| self.statement(statement))
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Flow {
+        match statement {
+            Statement::Assign { target, value } => {
+                let value = self.expression(value)?;
+                self.assign(target, &value)
+            }
+            Statement::Evaluate(value) => self.expression(value).map(drop),
+            Statement::If { test, body, otherwise } => self.branch(test, body, otherwise),
+            Statement::While { test, body, otherwise } => self.while_true(test, body, otherwise),
+            Statement::ForRange { target, range, body, otherwise } => {
+                self.for_range(*target, range, body, otherwise)
+            }
+            Statement::Break | Statement::Continue => {
+                let Some(innermost) = self.loops.last().copied() else {
+                    return Err(self.leave_always(Guard::Type));
+                };
+                let is_break = matches!(statement, Statement::Break);
+                let block = if is_break { innermost.end } else { innermost.next };
+                self.builder.ins().jump(block, &[]);
+                Err(Ended)
+            }
+            Statement::Return(value) => {
+                let value = self.expression(value)?;
+                if value.kind != self.result {
+                    return Err(self.leave_always(Guard::Type));
+                }
+                let mut words = vec![self.constant(0)];
+                words.extend(value.words);
+                self.builder.ins().return_(&words);
+                Err(Ended)
+            }
+            Statement::Leave => Err(self.leave_always(Guard::Raised)),
+        }
+    }
+
+    fn assign(&mut self, target: &Target, value: &Value) -> Flow {
+        match target {
+            Target::Local(local) => {
+                self.set_local(*local, value);
+                Ok(())
+            }
+            Target::Tuple(targets) => {
+                let items = elements(value);
+                if items.len() != targets.len() {
+                    return Err(self.leave_always(Guard::Type));
+                }
+                targets.iter().zip(&items).try_for_each(|(target, item)| self.assign(target, item))
+            }
+        }
+    }
+
+    fn branch(&mut self, test: &Expression, body: &[Statement], otherwise: &[Statement]) -> Flow {
+        let (yes, no) = (self.builder.create_block(), self.builder.create_block());
+        self.test(test, yes, no);
+        let before = self.bound.clone();
+        let mut after: Option<(Block, Vec<bool>)> = None;
+        for (block, part) in [(yes, body), (no, otherwise)] {
+            self.go_on_in(block);
+            self.bound.clone_from(&before);
+            if self.body(part).is_err() {
+                continue;
+            }
+            let (join, bound) =
+                after.get_or_insert_with(|| (self.builder.create_block(), self.bound.clone()));
+            for (both, this) in bound.iter_mut().zip(&self.bound) {
+                *both &= this;
+            }
+            let join = *join;
+            self.builder.ins().jump(join, &[]);
+        }
+        let (join, bound) = after.ok_or(Ended)?;
+        self.bound = bound;
+        self.go_on_in(join);
+        Ok(())
+    }
+
+    fn while_true(
+        &mut self,
+        test: &Expression,
+        body: &[Statement],
+        otherwise: &[Statement],
+    ) -> Flow {
+        let head = self.builder.create_block();
+        let [inside, out] = [(); 2].map(|()| self.builder.create_block());
+        let ends = Loop { next: self.builder.create_block(), end: self.builder.create_block() };
+        self.builder.ins().jump(head, &[]);
+        self.builder.switch_to_block(head);
+        let before = self.bound.clone();
+        self.test(test, inside, out);
+        self.go_on_in(inside);
+        self.loop_body(body, ends);
+        self.latch(ends, head);
+        self.builder.seal_block(head);
+        self.bound.clone_from(&before);
+        self.go_on_in(out);
+        self.after_loop(otherwise, ends);
+        self.bound = before;
+        self.go_on_in(ends.end);
+        Ok(())
+    }
+
+    /// `target` is set from a counter that the body can't see, so that it may do with it what it likes.
+    fn for_range(
+        &mut self,
+        target: Local,
+        range: &[Expression; 3],
+        body: &[Statement],
+        otherwise: &[Statement],
+    ) -> Flow {
+        let mut bounds = Vec::new();
+        for bound in range {
+            let value = self.expression(bound)?;
+            bounds.push((self.int_of(&value), value.constant));
+        }
+        let [(start, _), (stop, _), (step, constant)] = bounds[..] else { return Err(Ended) };
+        let is_known = matches!(range[2].kind, Kind::Int(_));
+        let count = match constant.filter(|_| is_known) {
+            Some(1) => {
+                let some = self.builder.ins().icmp(IntCC::SignedLessThan, start, stop);
+                let length = self.builder.ins().isub(stop, start);
+                let zero = self.constant(0);
+                self.builder.ins().select(some, length, zero)
+            }
+            _ => {
+                let is_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, step, 0);
+                self.guard(is_zero, Guard::Domain);
+                let is_down = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, step, 0);
+                let low = self.builder.ins().select(is_down, stop, start);
+                let high = self.builder.ins().select(is_down, start, stop);
+                let back = self.builder.ins().ineg(step);
+                let size = self.builder.ins().select(is_down, back, step);
+                let some = self.builder.ins().icmp(IntCC::SignedLessThan, low, high);
+                let length = self.builder.ins().isub(high, low);
+                let last = self.builder.ins().iadd_imm_s(length, -1);
+                let steps = self.builder.ins().udiv(last, size);
+                let count = self.builder.ins().iadd_imm_s(steps, 1);
+                let zero = self.constant(0);
+                self.builder.ins().select(some, count, zero)
+            }
+        };
+        let next = self.builder.declare_var(types::I64);
+        let left = self.builder.declare_var(types::I64);
+        self.builder.def_var(next, start);
+        self.builder.def_var(left, count);
+        let head = self.builder.create_block();
+        let [inside, out] = [(); 2].map(|()| self.builder.create_block());
+        let ends = Loop { next: self.builder.create_block(), end: self.builder.create_block() };
+        self.builder.ins().jump(head, &[]);
+        self.builder.switch_to_block(head);
+        let before = self.bound.clone();
+        let still = self.builder.use_var(left);
+        self.builder.ins().brif(still, inside, &[], out, &[]);
+        self.go_on_in(inside);
+        let value = self.builder.use_var(next);
+        let following = self.builder.ins().iadd(value, step);
+        self.builder.def_var(next, following);
+        let fewer = self.builder.ins().iadd_imm_s(still, -1);
+        self.builder.def_var(left, fewer);
+        self.set_local(target, &Value::int(value));
+        self.loop_body(body, ends);
+        self.latch(ends, head);
+        self.builder.seal_block(head);
+        self.bound.clone_from(&before);
+        self.go_on_in(out);
+        self.after_loop(otherwise, ends);
+        self.bound = before;
+        self.go_on_in(ends.end);
+        Ok(())
+    }
+
+    fn loop_body(&mut self, body: &[Statement], ends: Loop) {
+        self.loops.push(ends);
+        if self.body(body).is_ok() {
+            self.builder.ins().jump(ends.next, &[]);
+        }
+        self.loops.pop();
+    }
+
+    fn latch(&mut self, ends: Loop, head: Block) {
+        self.go_on_in(ends.next);
+        self.poll();
+        self.builder.ins().jump(head, &[]);
+    }
+
+    fn after_loop(&mut self, otherwise: &[Statement], ends: Loop) {
+        if self.body(otherwise).is_ok() {
+            self.builder.ins().jump(ends.end, &[]);
+        }
+    }
+}

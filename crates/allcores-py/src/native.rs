@@ -1,0 +1,294 @@
+//! The compiled rung: Python values to words and back, machine code by the types of its arguments.
+//!
+//! An item whose values have no words, whose types are refused, or which machine code leaves, comes
+//! back as the `left` object that the caller gave, and the caller has Python run it. Counts of that
+//! are kept for reports. Machine code runs detached; where it looks up, it attaches to ask for a
+//! Ctrl-C.
+
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use allcores_native::batch::Options;
+use allcores_native::error::Error;
+use allcores_native::guard::Guard;
+use allcores_native::types::Type;
+use allcores_native::{Look, Machine, ir};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyNone, PyTuple};
+
+/// Has machine code of this process look up now and then.
+#[pyclass(frozen, module = "allcores._core")]
+pub(crate) struct Watch(allcores_native::Watch);
+
+#[pymethods]
+impl Watch {
+    #[new]
+    fn new() -> Self {
+        Self(allcores_native::Watch::new())
+    }
+}
+
+/// A function as the front has written it, with its machine code for each kind of arguments.
+#[pyclass(frozen, module = "allcores._core")]
+pub(crate) struct Program {
+    program: ir::Program,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    machines: HashMap<Vec<Type>, Result<Arc<Machine>, Error>>,
+    guards: HashMap<&'static str, u64>,
+    items: u64,
+}
+
+/// The arguments of an item.
+struct Item {
+    kinds: Vec<Type>,
+    words: Vec<u64>,
+}
+
+#[pymethods]
+impl Program {
+    #[new]
+    fn new(code: &[u8]) -> PyResult<Self> {
+        let program =
+            ir::Program::decode(code).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self { program, state: Mutex::default() })
+    }
+
+    /// The result for one item, or `left`.
+    fn call<'py>(
+        &self,
+        arguments: &Bound<'py, PyTuple>,
+        watch: &Watch,
+        depth: i64,
+        left: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = arguments.py();
+        let Some(item) = item(arguments) else {
+            self.count(1, [Guard::Type]);
+            return Ok(left);
+        };
+        let Some(machine) = self.machine(&item.kinds) else { return Ok(left) };
+        let mut output = vec![0; machine.result().width()];
+        let (look, seen) = look();
+        let words = (&item.words[..], &mut output[..]);
+        let guard = py.detach(|| machine.one(&watch.0, depth, words, look));
+        if guard == Some(Guard::Stopped) {
+            return Err(interrupted(&seen));
+        }
+        self.count(1, guard);
+        match guard {
+            None => value(py, machine.result(), &mut output.into_iter()),
+            Some(_) => Ok(left),
+        }
+    }
+
+    /// The results of many items, each a tuple of arguments, `left` where there is none.
+    fn batch<'py>(
+        &self,
+        items: &Bound<'py, PyList>,
+        watch: &Watch,
+        depth: i64,
+        threads: NonZero<usize>,
+        left: Bound<'py, PyAny>,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let py = items.py();
+        let mut results = vec![left; items.len()];
+        let mut groups: Vec<Group> = Vec::new();
+        for (index, arguments) in items.iter().enumerate() {
+            let Some(item) = item(arguments.cast::<PyTuple>()?) else {
+                self.count(1, [Guard::Type]);
+                continue;
+            };
+            let group = match groups.iter_mut().position(|group| group.kinds == item.kinds) {
+                Some(position) => &mut groups[position],
+                None => {
+                    groups.push(Group { kinds: item.kinds, places: Vec::new(), words: Vec::new() });
+                    groups.last_mut().expect("one was pushed")
+                }
+            };
+            group.places.push(index);
+            group.words.extend(item.words);
+        }
+        let options = Options { threads, depth };
+        for group in groups {
+            let Some(machine) = self.machine(&group.kinds) else { continue };
+            let (look, seen) = look();
+            let count = group.places.len();
+            let outcome =
+                py.detach(|| machine.batch(&watch.0, &options, count, &group.words, look));
+            if outcome.guards.contains(&Some(Guard::Stopped)) {
+                return Err(interrupted(&seen));
+            }
+            self.count(count as u64, outcome.guards.iter().copied().flatten());
+            let mut words = outcome.words.into_iter();
+            for (&place, guard) in group.places.iter().zip(&outcome.guards) {
+                let result = value(py, machine.result(), &mut words)?;
+                if guard.is_none() {
+                    results[place] = result;
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    /// What the results for such arguments are: the name of their type, or why there is no machine
+    /// code, with line and column; None for arguments that have no words.
+    fn compile<'py>(
+        &self,
+        arguments: &Bound<'py, PyTuple>,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let py = arguments.py();
+        let Some(item) = item(arguments) else { return Ok(None) };
+        self.machine(&item.kinds);
+        self.state().machines.get(&item.kinds).map(|made| described(py, made)).transpose()
+    }
+
+    /// What was compiled: the types of the arguments, and as `compile` has it.
+    fn machines<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Bound<'py, PyTuple>)>> {
+        let state = self.state();
+        state
+            .machines
+            .iter()
+            .map(|(kinds, made)| {
+                Ok((Type::Tuple(kinds.clone().into()).to_string(), described(py, made)?))
+            })
+            .collect()
+    }
+
+    /// How many items were run, and how many were left to Python, by reason.
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<(u64, Bound<'py, PyDict>)> {
+        let state = self.state();
+        let guards = PyDict::new(py);
+        for (name, count) in &state.guards {
+            guards.set_item(name, count)?;
+        }
+        Ok((state.items, guards))
+    }
+}
+
+/// Items of the same types.
+struct Group {
+    kinds: Vec<Type>,
+    places: Vec<usize>,
+    words: Vec<u64>,
+}
+
+impl Program {
+    /// Only taken while attached, and for no longer than compiling takes.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn machine(&self, kinds: &[Type]) -> Option<Arc<Machine>> {
+        let mut state = self.state();
+        if let Some(made) = state.machines.get(kinds) {
+            return made.as_ref().ok().cloned();
+        }
+        let made = Machine::new(&self.program, kinds).map(Arc::new);
+        let machine = made.as_ref().ok().cloned();
+        state.machines.insert(kinds.to_vec(), made);
+        machine
+    }
+
+    fn count(&self, items: u64, guards: impl IntoIterator<Item = Guard>) {
+        let mut state = self.state();
+        state.items += items;
+        for guard in guards {
+            *state.guards.entry(guard.name()).or_default() += 1;
+        }
+    }
+}
+
+type Seen = Arc<Mutex<Option<PyErr>>>;
+
+/// Asks Python for a Ctrl-C, and where the exception is if there was one.
+fn look() -> (Box<Look>, Seen) {
+    let seen = Seen::default();
+    let theirs = Arc::clone(&seen);
+    let look = move || {
+        Python::attach(|py| match py.check_signals() {
+            Ok(()) => false,
+            Err(error) => {
+                *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                true
+            }
+        })
+    };
+    (Box::new(look), seen)
+}
+
+fn interrupted(seen: &Seen) -> PyErr {
+    let error = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    error.unwrap_or_else(|| PyKeyboardInterrupt::new_err(()))
+}
+
+fn described<'py>(
+    py: Python<'py>,
+    made: &Result<Arc<Machine>, Error>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    match made {
+        Ok(machine) => (machine.result().to_string(), None::<&str>, 0, 0).into_pyobject(py),
+        Err(Error::Refused(refusal)) => {
+            let (reason, at) = (refusal.reason, refusal.at);
+            (reason.words(), Some(reason.name()), at.line, at.column).into_pyobject(py)
+        }
+        Err(error) => (error.to_string(), Some("no-generator"), 0, 0).into_pyobject(py),
+    }
+}
+
+fn item(arguments: &Bound<'_, PyTuple>) -> Option<Item> {
+    let mut item = Item { kinds: Vec::with_capacity(arguments.len()), words: Vec::new() };
+    for argument in arguments.iter_borrowed() {
+        let kind = words(&argument, &mut item.words)?;
+        item.kinds.push(kind);
+    }
+    Some(item)
+}
+
+/// The type of a value, and its words; `None` for what has none. A subclass may do as it likes with
+/// every operation, so it has none either.
+fn words(value: &Bound<'_, PyAny>, words: &mut Vec<u64>) -> Option<Type> {
+    if value.is_exact_instance_of::<PyInt>() {
+        words.push(value.extract::<i64>().ok()?.cast_unsigned());
+        Some(Type::Int)
+    } else if value.is_exact_instance_of::<PyFloat>() {
+        words.push(value.extract::<f64>().ok()?.to_bits());
+        Some(Type::Float)
+    } else if value.is_exact_instance_of::<PyBool>() {
+        words.push(u64::from(value.is_truthy().ok()?));
+        Some(Type::Bool)
+    } else if value.is_none() {
+        Some(Type::None)
+    } else if value.is_exact_instance_of::<PyTuple>() {
+        let tuple = value.cast::<PyTuple>().ok()?;
+        let kinds: Option<Vec<_>> =
+            tuple.iter_borrowed().map(|each| self::words(&each, words)).collect();
+        Some(Type::Tuple(kinds?.into()))
+    } else {
+        None
+    }
+}
+
+fn value<'py>(
+    py: Python<'py>,
+    kind: &Type,
+    words: &mut impl Iterator<Item = u64>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut word = || words.next().unwrap_or_default();
+    Ok(match kind {
+        Type::None => PyNone::get(py).to_owned().into_any(),
+        Type::Bool => PyBool::new(py, word() != 0).to_owned().into_any(),
+        Type::Int => word().cast_signed().into_pyobject(py)?.into_any(),
+        Type::Float => PyFloat::new(py, f64::from_bits(word())).into_any(),
+        Type::Tuple(kinds) => {
+            let items =
+                kinds.iter().map(|kind| value(py, kind, words)).collect::<PyResult<Vec<_>>>()?;
+            PyTuple::new(py, items)?.into_any()
+        }
+    })
+}

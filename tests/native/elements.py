@@ -1,0 +1,160 @@
+"""Each element of the compiled language, each reason to refuse, each guard, as small programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Calls = list[tuple[Any, ...]]
+
+
+def one(expression: str, parameters: str = "a, b") -> str:
+    return f"import math\ndef f({parameters}):\n    return {expression}\n"
+
+
+PAIRS: Calls = [(7, 2), (-7, 2), (7, -2), (-7, -2), (7.5, 2), (-7, 2.5), (True, 3), (0.0, -1.5)]
+WHOLE: Calls = [(7, 2), (-7, 5), (12, 12), (0, 3), (True, 4)]
+REALS: Calls = [(0.5,), (1,), (True,), (0.25,)]
+ROUNDED: Calls = [(2.5,), (-2.5,), (3.5,), (-0.5,), (7,), (True,), (1e15,)]
+
+ELEMENTS: dict[str, tuple[str, Calls]] = {
+    "add": (one("a + b"), PAIRS),
+    "subtract": (one("a - b"), PAIRS),
+    "multiply": (one("a * b"), PAIRS),
+    "divide": (one("a / b"), PAIRS),
+    "floor-divide": (one("a // b"), PAIRS),
+    "modulo": (one("a % b"), PAIRS),
+    "by-constants": (one("(a // 8, a % 8, a // 7, a % 7, a % -3)", "a"), [(9,), (-9,), (0,)]),
+    "power": (one("a ** b"), [(2, 10), (-3, 3), (0, 0), (2.0, 0.5), (-2.0, 3), (1, 9)]),
+    "shifts": (one("(a << b, a >> b)"), WHOLE),
+    "bits": (one("(a & b, a | b, a ^ b)"), [*WHOLE, (True, False)]),
+    "unary": (one("(-a, +a)", "a"), [(1,), (2.5,), (-0.0,), (True,)]),
+    "invert": (one("~a", "a"), [(5,), (-1,)]),
+    "not": (one("not a", "a"), [(0,), (1,), (0.0,), (True,), ((),), ((1,),), (None,)]),
+    "comparisons": (one("(a == b, a != b, a < b, a <= b, a > b, a >= b)"), PAIRS),
+    "chains": (one("a < b < 10 != a"), PAIRS),
+    "and-or": (one("(a and b, a or b)"), [(0, 5), (3, 4), (0.0, 2.5), (True, False)]),
+    "conditional": (one("a if a > b else b"), [(1, 2), (2.5, 1.5)]),
+    "is-none": (one("(a is None, a is not None)", "a"), [(None,), (1,)]),
+    "tuples": (one("((a, b) + (b,), (a, b)[-1], len((a, b)))"), PAIRS),
+    "nested-tuple-argument": (one("a[1][0] + a[0]", "a"), [((1, (2, 3)),), ((0.5, (1.5,)),)]),
+    "named": (one("(c := a + b) * c"), PAIRS),
+    "numbers": (one("(abs(a), int(a), float(a), bool(a))", "a"), [(-2,), (-2.5,), (True,)]),
+    "extremes": (one("(min(a, b), max(a, b, a), min((a, b)))"), [(1, 2), (-0.0, 0.0), (2.5, 1.0)]),
+    "round": (one("(round(a), math.floor(a), math.ceil(a), math.trunc(a))", "a"), ROUNDED),
+    "divmod": (one("divmod(a, b)"), PAIRS),
+    "pow": (one("(pow(a, 2), pow(a, 5, b))"), [(3, 7), (-3, 7), (3, -7), (2**31, 2**62 - 1)]),
+    "math-of-one": (
+        one(
+            "(math.sqrt(a), math.sin(a), math.cos(a), math.tan(a), math.asin(a), math.acos(a),"
+            " math.atan(a), math.sinh(a), math.cosh(a), math.tanh(a), math.exp(a), math.expm1(a),"
+            " math.log(a), math.log2(a), math.log10(a), math.log1p(a), math.fabs(a),"
+            " math.degrees(a), math.radians(a))",
+            "a",
+        ),
+        REALS,
+    ),
+    "math-of-two": (
+        one("(math.atan2(a, b), math.pow(a, b), math.fmod(a, b), math.copysign(a, b))"),
+        [(1.5, 2), (2, 0.5), (7.5, -2)],
+    ),
+    "math-questions": (
+        one("(math.isnan(a), math.isinf(a), math.isfinite(a))", "a"),
+        [(1.5,), (2,), (float("inf"),), (float("nan"),)],
+    ),
+    "math-of-ints": (one("(math.gcd(a, b), math.isqrt(a * a))"), WHOLE),
+    "assignments": (
+        "def f(a, b):\n    x = y = a\n    x, (y, z) = b, (x, y)\n    z: float\n    a += 1\n"
+        "    return x, y, z, a\n",
+        PAIRS[:2],
+    ),
+    "if": (
+        "def f(a):\n    if a > 1:\n        b = 1\n    elif a > 0 and not a == 1:\n        b = 2\n"
+        "    else:\n        b = 3\n    return b\n",
+        [(2,), (1,), (0,), (0.5,)],
+    ),
+    "while": (
+        "def f(a):\n    n = 0\n    while a > 1:\n        a -= 1\n        if a == 7:\n"
+        "            continue\n        if a == 3:\n            break\n        n += a\n    else:\n"
+        "        n = -n\n    return n\n",
+        [(10,), (2,), (1,), (0,), (3,)],
+    ),
+    "for": (
+        "def f(a, b, c):\n    s = 0\n    i = -1\n    for i in range(a, b, c):\n        s += i\n"
+        "        i = 100\n        if s > 50: break\n    else:\n        s = -s\n    return s, i\n",
+        [(0, 5, 1), (5, 0, -2), (5, 0, 1), (0, 100, 3), (2**63 - 3, 2**63 - 1, 5), (1, True, 1)],
+    ),
+    "for-of-one-and-two": (
+        "def f(a):\n    s = 0\n    for i in range(a):\n        for j in range(i, a):\n"
+        "            s += i * j\n    return s\n",
+        [(0,), (1,), (6,), (-3,)],
+    ),
+    "calls": (
+        "def even(n):\n    return True if n == 0 else odd(n - 1)\n"
+        "def odd(n):\n    return False if n == 0 else even(n - 1)\n"
+        "def scaled(a, by=2):\n    return a * by\n"
+        "def f(n):\n    return even(n), scaled(n), scaled(n, 0.5)\n",
+        [(0,), (7,), (20,)],
+    ),
+    "globals": (
+        "from math import sqrt\nK = 3\nPAIR = (1, 0.5)\ndef f(a):\n"
+        "    return sqrt(a) * K + PAIR[1]\n",
+        [(4,), (2.25,)],
+    ),
+    "nothing": ("def f(a):\n    'says nothing'\n    pass\n", [(1,)]),
+    "nothing-to-take": ("def f():\n    return 1\n", [()]),
+    "assert": ("def f(a):\n    assert a > 0, 'small'\n    return a\n", [(1,)]),
+    "raise": ("def f(a):\n    if a < 0:\n        raise ValueError(a)\n    return a\n", [(1,)]),
+}
+
+REFUSED_SOURCES: dict[str, tuple[str, int]] = {
+    "SIGNATURE": ("def f(*a):\n    return 1\n", 1),
+    "GENERATOR": ("def f(a):\n    yield a\n", 1),
+    "STATEMENT": ("def f(a):\n    try:\n        return a\n    finally:\n        pass\n", 2),
+    "EXPRESSION": ("def f(a):\n    return [a]\n", 2),
+    "CONSTANT": ("def f(a):\n    return 'text'\n", 2),
+    "TARGET": ("def f(a):\n    a[0] = 1\n", 2),
+    "ITERABLE": ("def f(a):\n    for i in a:\n        pass\n", 2),
+    "NAME": ("def f(a):\n    return nothing_of_that_name\n", 2),
+    "CALL": ("def f(a):\n    return print(a)\n", 2),
+    "ARGUMENTS": ("def f(a):\n    return int(*a)\n", 2),
+    "INDEX": ("def f(a, i):\n    return a[i]\n", 2),
+    "GLOBAL": ("def f(a):\n    global k\n    k = a\n", 2),
+}
+
+REFUSED_FOR_TYPES: dict[str, tuple[str, tuple[Any, ...], int]] = {
+    "variable-of-two-types": ("def f(a):\n    b = 1\n    b = a\n    return b\n", (1.5,), 3),
+    "result-of-two-types": ("def f(a):\n    if a:\n        return 1\n    return a\n", (1.5,), 4),
+    "operands-of-two-types": ("def f(a):\n    return a or 1\n", (1.5,), 2),
+    "operand": ("def f(a):\n    return a + 1\n", ((1, 2),), 2),
+    "argument": ("def f(a):\n    return min(a, 1)\n", (1.5,), 2),
+    "not-a-tuple": ("def f(a):\n    return a[0]\n", (1,), 2),
+    "tuple-length": ("def f(a):\n    x, y = a\n    return x\n", ((1, 2, 3),), 2),
+    "too-large": (
+        "def g(a, n):\n    return n if n == 0 else g((a, a), n - 1)\n"
+        "def f(a):\n    return g(a, 3)\n",
+        (1,),
+        2,
+    ),
+}
+
+LEFT: dict[str, tuple[str, Calls]] = {
+    "overflow": (
+        one("(a + b, a * b, -a, abs(a), a // b, int(a * 1.0))"),
+        [(2**62, 2**62), (-(2**63), -1), (2**63 - 1, 1)],
+    ),
+    "zero-division": (one("(a / b, a // b, a % b)"), [(1, 0), (1.5, 0), (1, -0.0), (1, False)]),
+    "inexact": (one("a < b or a / 3 > b"), [(2**53 + 1, 2.0**53), (-(2**60), 0.5)]),
+    "domain": (
+        one("(a ** b, math.sqrt(a), math.log(b))"),
+        [(-1.5, 0.5), (1e300, 1e10), (0.0, -1), (2.0, 0.0)],
+    ),
+    "unbound": ("def f(a):\n    if a:\n        b = 1\n    return b\n", [(0,), (False,)]),
+    "raised": (
+        "def f(a):\n    assert a != 1\n    if a < 0:\n        raise ValueError(a)\n    return a\n",
+        [(1,), (-1,)],
+    ),
+    "type": (
+        "def f(a, b):\n    if b:\n        return a ** b\n",
+        [(2**64, 1), ("a", 1), (2, -1), (3, 0), ([1], 0)],
+    ),
+}

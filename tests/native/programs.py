@@ -1,0 +1,324 @@
+"""Random functions over the compiled language, and arguments at the edges of its types.
+
+A program is text, grown from a seed. Its variables have one type each, mostly, so that few programs
+are refused; its loops are short and its ints are kept from growing without end, so that CPython is
+through with each in time. Everything else is left to chance.
+"""
+
+from __future__ import annotations
+
+import linecache
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+Function = Callable[..., Any]
+
+
+class Whole(int):
+    """A subclass of int, which may do as it likes, and does."""
+
+    def __add__(self, other: object) -> Any:
+        return "sum"
+
+
+INTS = sorted(
+    {
+        sign * (base + near)
+        for base in (0, 2, 7, 10, 63, 64, 1 << 31, 1 << 32, 1 << 53, 1 << 62, 1 << 63, 1 << 64)
+        for near in (-1, 0, 1)
+        for sign in (1, -1)
+    }
+    | {10**20, 3037000500, -3037000499, 6074001000, 1000000007}
+)
+SMALL_INTS = range(-12, 13)
+FLOATS = [
+    0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.5, -2.5, 3.0, 0.1, math.pi, -7.25, 1e16, 1e300, -1e308,
+    5e-324, 2.2250738585072014e-308, float(1 << 53), float((1 << 53) + 2), 9.2e18, 2.0**63,
+    -(2.0**63), math.nextafter(2.0**63, 0.0), math.inf, -math.inf, math.nan, 170.5, 709.5, 1023.0,
+]  # fmt: skip
+
+NAMES = """
+    sqrt sin cos tan asin acos atan sinh cosh tanh exp expm1 log log2 log10 log1p fabs degrees
+    radians
+"""
+MATH_OF_ONE = NAMES.split()
+
+
+def argument(rng: random.Random, kind: str) -> Any:
+    """A value of a kind, now and then of another, or of none that is compiled."""
+    if rng.random() < 0.03:
+        return rng.choice([None, "text", Whole(7), 1j, (1, 2), 3, 2.5, True])
+    match kind:
+        case "int":
+            return rng.choice(INTS) if rng.random() < 0.5 else rng.choice(SMALL_INTS)
+        case "float":
+            return rng.choice(FLOATS) if rng.random() < 0.7 else rng.uniform(-10, 10)
+        case _:
+            return rng.random() < 0.5
+
+
+class Writer:
+    """Writes one program."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.kinds: dict[str, str] = {}
+        self.lines: list[str] = []
+        self.in_loop = 0
+        self.helpers: list[tuple[str, list[str], str]] = []
+        self.counters = 0
+
+    def program(self) -> tuple[str, list[str]]:
+        """The text, in which `f` is the function, and the kinds of its parameters."""
+        for number in range(self.rng.choice([0, 0, 1, 2])):
+            self.function(f"helper{number}", short=True)
+        kinds = self.function("f", short=False)
+        return "import math\nLIMIT = 1000003\nSCALE = 0.75\n" + "\n".join(self.lines) + "\n", kinds
+
+    def function(self, name: str, *, short: bool) -> list[str]:
+        kinds = [self.rng.choice(["int", "int", "float", "float", "bool"]) for _ in range(2)]
+        if not short and self.rng.random() < 0.5:
+            kinds.append(self.rng.choice(["int", "float"]))
+        names = "abc"[: len(kinds)]
+        self.kinds = dict(zip(names, kinds, strict=True))
+        self.in_loop = 0
+        self.lines.append(f"def {name}({', '.join(names)}):")
+        for _ in range(self.rng.randint(0, 2) if short else self.rng.randint(1, 4)):
+            self.statement(1)
+        result = self.rng.choice(["int", "float", "bool", "int", "float"])
+        if short or self.rng.random() < 0.5:
+            self.lines.append(f"    return {self.expression(result, 3)}")
+        else:
+            kind = self.rng.choice(["int", "float"])
+            first, second = self.expression(result, 2), self.expression(kind, 2)
+            self.lines.append(f"    return {first}, ({second}, {self.variable_or_literal('bool')})")
+        if short:
+            self.helpers.append((name, kinds, result))
+        return kinds
+
+    def statement(self, depth: int) -> None:
+        pad = "    " * depth
+        choice = self.rng.random()
+        if choice < 0.45 or depth > 2:
+            self.assignment(pad)
+        elif choice < 0.65:
+            self.lines.append(f"{pad}if {self.test(2)}:")
+            self.inner(depth)
+            if self.rng.random() < 0.5:
+                self.lines.append(f"{pad}else:")
+                self.inner(depth)
+        elif choice < 0.85:
+            self.for_loop(depth, pad)
+        else:
+            self.while_loop(depth, pad)
+
+    def inner(self, depth: int) -> None:
+        known = dict(self.kinds)
+        for _ in range(self.rng.randint(1, 2)):
+            self.statement(depth + 1)
+        if self.in_loop and self.rng.random() < 0.25:
+            word = self.rng.choice(["break", "continue"])
+            self.lines.append("    " * (depth + 1) + f"if {self.test(1)}: {word}")
+        elif self.rng.random() < 0.06:
+            self.lines.append("    " * (depth + 1) + "raise ValueError(1)")
+        elif self.rng.random() < 0.1:
+            self.lines.append("    " * (depth + 1) + f"assert {self.test(1)}")
+        if self.rng.random() < 0.9:
+            self.kinds = known  # else a name may be used that has no value
+
+    def for_loop(self, depth: int, pad: str) -> None:
+        name = self.rng.choice("ijk")
+        if self.kinds.get(name, "int") != "int":
+            return self.assignment(pad)
+        start, stop = self.rng.randint(-3, 3), self.rng.randint(-3, 6)
+        step = self.rng.choice(["", "", ", 2", ", -1", ", -2", f", {self.small('int')}"])
+        low = self.rng.choice([str(start), self.small("int")])
+        bounds = f"{low}, {stop}{step}" if step or self.rng.random() < 0.6 else self.small("int")
+        self.lines.append(f"{pad}for {name} in range({bounds}):")
+        self.kinds[name] = "int"
+        self.body_of_loop(depth, pad)
+
+    def while_loop(self, depth: int, pad: str) -> None:
+        self.counters += 1
+        counter = f"n{self.counters}"
+        self.lines.append(f"{pad}{counter} = 0")
+        self.lines.append(f"{pad}while {counter} < {self.rng.randint(1, 5)} and {self.test(1)}:")
+        self.lines.append(f"{pad}    {counter} += 1")
+        self.body_of_loop(depth, pad)
+
+    def body_of_loop(self, depth: int, pad: str) -> None:
+        self.in_loop += 1
+        self.inner(depth)
+        self.in_loop -= 1
+        if self.rng.random() < 0.2:
+            self.lines.append(f"{pad}else:")
+            outer, self.in_loop = self.in_loop, 0
+            self.inner(depth)
+            self.in_loop = outer
+
+    def assignment(self, pad: str) -> None:
+        if self.rng.random() < 0.15 and len(self.kinds) > 1:
+            one, two = self.rng.sample(sorted(self.kinds), 2)
+            if not (one + two).startswith("n") and "n" not in (one[0], two[0]):
+                values = [self.expression(self.kinds[each], 1) for each in (one, two)]
+                self.lines.append(f"{pad}{one}, {two} = {self.kept(values[0], one)}, ")
+                self.lines[-1] += self.kept(values[1], two)
+                return
+        name = self.rng.choice("abcxyzw")
+        kind = self.kinds.get(name) or self.rng.choice(["int", "float", "int", "bool"])
+        value = self.expression(kind, 3)
+        self.kinds[name] = kind
+        if kind != "bool" and self.rng.random() < 0.2 and name in "abc":
+            sign = self.rng.choice(["+", "-"])
+            self.lines.append(f"{pad}{name} {sign}= {self.kept(value, name)}")
+        else:
+            self.lines.append(f"{pad}{name} = {self.kept(value, name)}")
+
+    def kept(self, value: str, name: str) -> str:
+        """The value, kept from growing with each turn of a loop."""
+        if not self.in_loop or self.kinds[name] != "int":
+            return value
+        bound = self.rng.choice(["LIMIT", "2147483648", "-4611686018427387904", "9007199254740993"])
+        return f"({value}) % {bound}"
+
+    # Expressions
+
+    def test(self, depth: int) -> str:
+        """Something whose truth is asked for."""
+        if depth and self.rng.random() < 0.3:
+            word = self.rng.choice(["and", "or"])
+            return f"({self.test(depth - 1)} {word} {self.test(depth - 1)})"
+        return self.expression(self.rng.choice(["bool", "bool", "int", "float"]), depth)
+
+    def variable_or_literal(self, kind: str) -> str:
+        names = [name for name, each in self.kinds.items() if each == kind]
+        if names and self.rng.random() < 0.75:
+            return self.rng.choice(names)
+        match kind:
+            case "int":
+                number = self.rng.choice(INTS) if self.rng.random() < 0.15 else None
+                number = self.rng.choice(SMALL_INTS) or 3 if number is None else number
+                return self.rng.choice(["LIMIT", f"({number})", f"({number})"])
+            case "float":
+                numbers = [each for each in FLOATS if math.isfinite(each)]
+                return self.rng.choice(["SCALE", "math.pi", f"({self.rng.choice(numbers)!r})"])
+            case _:
+                return self.rng.choice(["True", "False"])
+
+    def small(self, kind: str) -> str:
+        """An int near zero."""
+        return f"(({self.variable_or_literal(kind)}) % {self.rng.choice([5, 6, -5])})"
+
+    def expression(self, kind: str, depth: int) -> str:
+        if depth <= 0 or self.rng.random() < 0.12:
+            return self.variable_or_literal(kind)
+        if self.rng.random() < 0.12:
+            parts = self.expression(kind, depth - 1), self.expression(kind, depth - 1)
+            return self.rng.choice(
+                [
+                    f"({parts[0]} if {self.test(depth - 1)} else {parts[1]})",
+                    f"({parts[0]} and {parts[1]})",
+                    f"({parts[0]} or {parts[1]})",
+                    f"({parts[0]}, {parts[1]})[{self.rng.choice([0, 1, -1, -2])}]",
+                ]
+            )
+        if self.helpers and self.rng.random() < 0.12:
+            fitting = [each for each in self.helpers if each[2] == kind]
+            if fitting:
+                name, kinds, _ = self.rng.choice(fitting)
+                return f"{name}({', '.join(self.expression(each, 1) for each in kinds)})"
+        return {"int": self.int_, "float": self.float_, "bool": self.bool_}[kind](depth - 1)
+
+    def number(self, depth: int) -> str:
+        return self.expression(self.rng.choice(["int", "int", "float", "bool"]), depth)
+
+    def whole(self, depth: int) -> str:
+        return self.expression(self.rng.choice(["int", "int", "int", "bool"]), depth)
+
+    def int_(self, depth: int) -> str:
+        one, two = self.whole(depth), self.whole(depth)
+        if self.rng.random() < 0.55:
+            operation = self.rng.choice(["+", "-", "*", "//", "%", "&", "|", "^", "+", "-", "*"])
+            if operation in "&|^":
+                one = self.expression("int", depth)
+            return f"({one} {operation} {two})"
+        return self.rng.choice(
+            [
+                lambda: f"(({one}) ** {self.small('int')})",
+                lambda: f"({one} << {self.small('int')})",
+                lambda: f"({one} << (({two}) % 66))",
+                lambda: f"({one} >> {self.rng.choice([two, self.small('int')])})",
+                lambda: f"(-({one}))",
+                lambda: f"(~({self.expression('int', depth)}))",
+                lambda: f"abs({one})",
+                lambda: f"int({self.number(depth)})",
+                lambda: f"round({self.number(depth)})",
+                lambda: f"math.floor({self.number(depth)})",
+                lambda: f"math.ceil({self.number(depth)})",
+                lambda: f"math.trunc({self.number(depth)})",
+                lambda: f"math.gcd({one}, {two})",
+                lambda: f"math.isqrt({one})",
+                lambda: f"pow({one}, {self.small('int')}, {two})",
+                lambda: f"divmod({one}, {two})[{self.rng.choice([0, 1])}]",
+                lambda: f"{self.rng.choice(['min', 'max'])}({self.several('int', depth)})",
+                lambda: f"len(({one}, {two}, 1))",
+            ]
+        )()
+
+    def several(self, kind: str, depth: int) -> str:
+        return ", ".join(self.expression(kind, depth) for _ in range(self.rng.choice([2, 2, 3])))
+
+    def float_(self, depth: int) -> str:
+        one, two = self.expression("float", depth), self.number(depth)
+        if self.rng.random() < 0.5:
+            left, right = self.rng.choice([(one, two), (two, one)])
+            left = f"float({left})"  # an int in place of it may be raised to no end of digits
+            return f"({left} {self.rng.choice(['+', '-', '*', '/', '//', '%', '**'])} {right})"
+        return self.rng.choice(
+            [
+                lambda: f"({self.whole(depth)} / {self.whole(depth)})",
+                lambda: f"(-({one}))",
+                lambda: f"(+({one}))",
+                lambda: f"abs({one})",
+                lambda: f"float({two})",
+                lambda: f"math.{self.rng.choice(MATH_OF_ONE)}({two})",
+                lambda: f"math.{self.rng.choice(MATH_OF_ONE)}({one})",
+                lambda: (
+                    f"math.{self.rng.choice(['atan2', 'pow', 'fmod', 'copysign'])}({one}, {two})"
+                ),
+                lambda: f"divmod({one}, {two})[{self.rng.choice([0, 1])}]",
+                lambda: f"{self.rng.choice(['min', 'max'])}({self.several('float', depth)})",
+            ]
+        )()
+
+    def bool_(self, depth: int) -> str:
+        comparisons = ["==", "!=", "<", "<=", ">", ">="]
+        first = f"{self.number(depth)} {self.rng.choice(comparisons)} {self.number(depth)}"
+        choice = self.rng.random()
+        if choice < 0.5:
+            return f"({first})"
+        return self.rng.choice(
+            [
+                lambda: f"({first} {self.rng.choice(comparisons)} {self.number(depth)})",
+                lambda: f"(not {self.test(depth)})",
+                lambda: f"bool({self.number(depth)})",
+                lambda: (
+                    f"math.{self.rng.choice(['isnan', 'isinf', 'isfinite'])}({self.number(depth)})"
+                ),
+                lambda: (
+                    f"({self.expression('bool', depth)} {self.rng.choice('&|^')} "
+                    f"{self.expression('bool', depth)})"
+                ),
+                lambda: f"({self.variable_or_literal('int')} is not None)",
+            ]
+        )()
+
+
+def made(text: str, name: str) -> dict[str, Any]:
+    """The program as a module's names; its source can be found."""
+    linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+    namespace: dict[str, Any] = {"__name__": name}
+    exec(compile(text, name, "exec"), namespace)
+    return namespace
