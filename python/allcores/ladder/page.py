@@ -1,8 +1,8 @@
 """A comparison as HTML: bars for each rung, who worked when, the leverage and the terms behind it.
 
 One page without scripts or anything from elsewhere. Bars and words are boxes that fit the reader's
-width, from a phone's on; the timelines are SVG, and each says in words what it shows. Colours follow
-the reader's light or dark setting.
+width, from a phone's on; the timelines are SVG, and each says in words what it shows. Colours
+follow the reader's light or dark setting.
 """
 
 from __future__ import annotations
@@ -248,7 +248,8 @@ def _timeline(row: Row, end: float, kind: str) -> str:
     return (
         f'<span><svg viewBox="0 0 1000 {height}" height="{height}" preserveAspectRatio="none" '
         f'role="img" aria-label="{title}">{"".join(body)}</svg>'
-        f'<small class="soft">{_counted(lanes, "worker")}, busy {busy:.0%} of the time</small></span>'
+        f'<small class="soft">{_counted(lanes, "worker")}, busy {busy:.0%} of the time</small>'
+        "</span>"
     )
 
 
