@@ -132,7 +132,6 @@ class Feed:
         )
         self._sizes = Sizes(max_workers, crew.aim_ns)
         self._meter = options.meter
-        self._recorder = options.recorder
         self._is_ordered = options.ordered
         self._feeding = threading.RLock()
         self._changed = threading.Condition()
@@ -286,9 +285,6 @@ class Feed:
             if ended_ns:
                 self._sizes.learn(count, ended_ns - begun_ns)
             self._changed.notify_all()
-        if self._recorder is not None and ended_ns:
-            lane = threading.current_thread().name
-            self._recorder.ran(lane, chunk.first, count, begun_ns, ended_ns)
 
     def _on_future(self, chunk: Chunk, future: Future[Any]) -> None:
         """Its future has ended: it ran, was withdrawn or cancelled, or could not run. Locks of the

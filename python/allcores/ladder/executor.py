@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .options import CallOptions
     from .progress import Progress
+    from .trace import Trace
 
     P = ParamSpec("P")
     T = TypeVar("T")
@@ -43,10 +45,12 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
         context_vars: context variables that shall be seen on processes too.
         forward_logs: log records of worker processes are handled here, by the loggers of their
             names, as those of threads are.
+        trace: a file that shall say what ran when; written by `shutdown`, for Perfetto to open.
 
     Raises:
         ValueError: for an unknown backend, or a number below 1.
         NotImplementedError: for a backend that can't be used here.
+        OSError: for a `trace` that could not be written.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
         initargs: tuple[Any, ...] = (),
         context_vars: Sequence[ContextVar[Any]] = (),
         forward_logs: bool = True,
+        trace: str | os.PathLike[str] | None = None,
     ) -> None:
         opening = OpenOptions(
             max_workers=max_workers,
@@ -66,6 +71,11 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
             context_vars=context_vars,
             forward_logs=forward_logs,
         )
+        self._trace: Trace | None = None
+        if trace is not None:
+            from . import trace as tracing
+
+            self._trace = tracing.Trace(trace)
         self._backend = backend
         self._rung = backends.usable(backend).open(opening)
         self._max_workers = self._rung.max_workers
@@ -87,7 +97,18 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
         Raises:
             RuntimeError: after `shutdown`.
         """
-        return self._rung.submit_call(fn, args, kwargs, None)
+        return self._submit(fn, args, kwargs, None)
+
+    def _submit(
+        self,
+        fn: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: CallOptions | None,
+    ) -> Future[T]:
+        if self._trace is not None:
+            return self._trace.submit(self._rung, fn, args, kwargs, options)
+        return self._rung.submit_call(fn, args, kwargs, options)
 
     def map(
         self,
@@ -139,8 +160,15 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
         if progress:
             total = length_of(iterables) if iterables else 0
             options = options.changed(meter=meter_for(progress, total))
-        results = self._rung.map(fn, *iterables, options=options)
-        return attended(results, options.meter, None)
+        trace = self._trace
+        if trace is None:
+            return attended(self._rung.map(fn, *iterables, options=options), options.meter, None)
+        from .timed import Timed
+
+        results = self._rung.map(Timed(fn), *iterables, options=options)
+        results = attended(results, options.meter, None)
+        ordered = options.ordered
+        return trace.follow(results, fn, self._rung, is_ordered=ordered, is_whole=False)
 
     def options(self, **changes: Any) -> View:
         """A view of this executor whose `submit` and `map` run calls with these options.
@@ -173,6 +201,12 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
             cancel_futures: cancel what has not started.
         """
         self._rung.shutdown(wait=wait, cancel_futures=cancel_futures)
+        self._write_trace()
+
+    def _write_trace(self) -> None:
+        if self._trace is not None:
+            self._trace.count(self._rung.stats())
+            self._trace.write()
 
     def __enter__(self) -> Self:
         return self
@@ -185,6 +219,7 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
     ) -> None:
         if exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
             self._rung.abandon()
+            self._write_trace()
         else:
             self.shutdown(wait=True)
 
@@ -219,7 +254,7 @@ class View:
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As the executor's `submit`, with these options."""
-        return self._executor._rung.submit_call(fn, args, kwargs, self._options)
+        return self._executor._submit(fn, args, kwargs, self._options)
 
     def map(
         self,

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ParamSpec, Protocol, TypeVar
+    from typing import Any, ParamSpec, TypeVar
 
     from ..pool.feed import Part
     from ..pool.options import Options
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
     T = TypeVar("T")
-
-    class Recorder(Protocol):
-        """Is told what ran; from any thread."""
-
-        def ran(self, lane: str, first: int, count: int, begun_ns: int, ended_ns: int) -> None:
-            """`count` items from index `first` on ran in `lane` (`time.monotonic_ns`)."""
 
 
 Kinds = tuple[type[BaseException], ...]
@@ -90,7 +84,6 @@ class CallOptions:
         within: seconds after which asking a map for the next result raises `TimeoutError`.
         part: that the items are the rest of a map.
         meter: told how many items have been finished.
-        recorder: told what ran when.
     """
 
     __slots__ = (
@@ -99,7 +92,6 @@ class CallOptions:
         "meter",
         "ordered",
         "part",
-        "recorder",
         "retries",
         "retry_on",
         "return_exceptions",
@@ -120,7 +112,6 @@ class CallOptions:
         within: float | None = None,
         part: Part | None = None,
         meter: Meter | None = None,
-        recorder: Recorder | None = None,
     ) -> None:
         """Raises `TypeError` or `ValueError` for what can't be meant."""
         if chunksize is not None and chunksize < 1:
@@ -139,7 +130,6 @@ class CallOptions:
         self.within = within
         self.part = part
         self.meter = meter
-        self.recorder = recorder
         if timeout is not None or retries != 0 or self.retry_on != ANY_EXCEPTION:
             self.of_process_pool()  # which checks them
 

@@ -144,7 +144,6 @@ class SerialMap:
         self._first = 0 if options.part is None else options.part.first
         self._context = copy_context()
         self._meter = options.meter
-        self._recorder = options.recorder
         self._size = 1
         self._done = 0
         self._over = False
@@ -205,7 +204,6 @@ class SerialMap:
         if item is self:
             self._over = True
             return None
-        begun_ns = 0 if self._recorder is None else time.monotonic_ns()
         first = self._first + self._done
         self._done += 1
         try:
@@ -219,8 +217,6 @@ class SerialMap:
         except BaseException as error:
             codec.note_call(error, self.name, first, codec.argument_text(item))
             block = [None], {0: error}
-        if self._recorder is not None:
-            self._recorder.ran("caller", first, 1, begun_ns, time.monotonic_ns())
         if self._meter is not None:
             self._meter.count(self._done)
         return block
@@ -256,7 +252,6 @@ class SerialMap:
         """Calls the function with each of them."""
         values: list[Any] = []
         errors: dict[int, BaseException] = {}
-        begun_ns = time.monotonic_ns()
         first = self._first + self._done
         while len(values) < len(items):
             at = len(values)
@@ -271,10 +266,7 @@ class SerialMap:
                 codec.note_call(error, self.name, first + at, codec.argument_text(items[at]))
                 errors[at] = error
                 values.append(None)
-        ended_ns = time.monotonic_ns()
         self._done += len(items)
-        if self._recorder is not None:
-            self._recorder.ran("caller", first, len(items), begun_ns, ended_ns)
         if self._meter is not None:
             self._meter.show(self._done)
         return values, errors
