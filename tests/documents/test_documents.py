@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 PRELUDE = """
-import math, time
+import math, os, time
+os.chdir(os.path.dirname(os.path.abspath(__file__)))
 import allcores
 from allcores import ProcessPoolExecutor
 cases = list(range(8))

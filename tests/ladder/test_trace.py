@@ -15,6 +15,7 @@ import pytest
 from support import rungs
 
 import allcores
+from allcores.ladder.trace import Trace
 
 Event = dict[str, Any]
 ITEMS = 40
@@ -283,15 +284,24 @@ def test_trace_replaces_the_file_and_leaves_no_other(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["trace.json"]
 
 
-def test_waits_between_calls_are_in_the_lane(tmp_path: Path) -> None:
-    path = tmp_path / "trace.json"
-    results = allcores.map(double, (each for each in range(2)), backend="serial", trace=path)
+def test_gaps_between_the_calls_of_a_lane_are_waits(tmp_path: Path) -> None:
+    trace = Trace(tmp_path / "trace.json")
+    trace.begun_ns -= 1_000_000_000
+    for begun_us, ended_us in ((0, 10), (1_000, 1_010), (1_020, 1_030)):
+        begun_ns = trace.begun_ns + begun_us * 1_000
+        trace.made("f", (1, 1, begun_ns, begun_ns + (ended_us - begun_us) * 1_000), None)
 
-    first = next(results)
-    started = threading.Event()
-    threading.Timer(0.001, started.set).start()
-    assert started.wait(10)
-    assert [first, *results] == [0, 2]
+    waits = of(list(trace.events()), "wait")
 
-    (wait,) = of(read(path), "wait")
-    assert wait["dur"] >= 50
+    assert [(wait["ts"], wait["dur"]) for wait in waits] == [(10, 990)]
+
+
+def test_call_timed_by_another_clock_is_put_where_it_was_heard(tmp_path: Path) -> None:
+    trace = Trace(tmp_path / "trace.json")
+    trace.begun_ns -= 1_000_000_000
+
+    trace.made("f", (1, 1, 5, 5 + 2_000_000), None)
+
+    (task,) = of(list(trace.events()), "task")
+    assert task["dur"] == 2_000
+    assert task["ts"] >= 900_000

@@ -54,8 +54,10 @@ fn lanes(events: &[Value]) -> Vec<Lane> {
         let part = |name: &str| event.get(name).map(Value::to_string).unwrap_or_default();
         let lane = found.entry((part("pid"), part("tid"))).or_default();
         let number = |name: &str| event.get(name).and_then(Value::as_f64);
+        // A slice that is no work: a lane that waits, or the map that all of it belongs to.
+        let is_work = !matches!(event.get("cat").and_then(Value::as_str), Some("wait" | "map"));
         match (event.get("ph").and_then(Value::as_str), number("ts"), number("dur")) {
-            (Some("X"), Some(begin), Some(length)) => {
+            (Some("X"), Some(begin), Some(length)) if is_work => {
                 lane.spans.push((begin, begin + length));
                 let count = event.pointer("/args/count").or(event.pointer("/args/items"));
                 lane.items += count.and_then(Value::as_u64).unwrap_or(1);

@@ -94,13 +94,14 @@ def map(
     )
     traced = None
     if trace is not None:
-        from .trace import Timed, Trace
+        from .timed import Timed
+        from .trace import Trace
 
         traced = Trace(trace)
     opening = OpenOptions(max_workers=max_workers, context_vars=context_vars)
     rung = backends.usable(backend).open(opening)
     try:
-        called = fn if traced is None else Timed(fn)
+        called: Callable[..., Any] = fn if traced is None else Timed(fn)
         results = rung.map(called, *iterables, options=options)
     except KeyboardInterrupt:
         rung.abandon()

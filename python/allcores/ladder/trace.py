@@ -17,7 +17,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
 import threading
 import time
 import warnings
@@ -77,7 +76,7 @@ class Trace:
     def raised(self, name: str, error: BaseException, index: int | None) -> None:
         """A call has failed, as was heard just now."""
         died = getattr(error, "pid", None)
-        arguments = {"call": _named(name, index), "error": str(error)}
+        arguments: dict[str, Any] = {"call": _named(name, index), "error": str(error)}
         if index is not None:
             arguments["index"] = index
         self._others.append(
@@ -182,10 +181,9 @@ class Trace:
         """Makes the file, or makes it anew. What keeps it from that is a warning: the results are
         there.
         """
+        part = _part(self.path)
         try:
-            with tempfile.NamedTemporaryFile(
-                "w", dir=os.path.dirname(self.path), delete=False, encoding="utf-8"
-            ) as file:
+            with open(part, "w", encoding="utf-8") as file:
                 try:
                     file.write('{"displayTimeUnit": "ms", "traceEvents": [\n')
                     for number, event in enumerate(self.events()):
@@ -193,10 +191,9 @@ class Trace:
                         file.write(json.dumps(event))
                     file.write("\n]}\n")
                     file.flush()
-                    os.chmod(file.name, 0o666 & ~_mask())
-                    os.replace(file.name, self.path)
+                    os.replace(part, self.path)
                 except BaseException:
-                    os.unlink(file.name)
+                    os.unlink(part)
                     raise
         except OSError as error:
             warnings.warn(
@@ -306,7 +303,7 @@ class Traced(Unroll):
         if results is None:
             return None
         try:
-            block = results.refill() if isinstance(results, Unroll) else _one(results)
+            block: Any = results.refill() if isinstance(results, Unroll) else _one(results)
             if block is None:
                 self._end()
                 return None
@@ -389,8 +386,8 @@ def _check(path: str) -> None:
     try:
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=os.path.dirname(path)):
-            pass
+        with open(_part(path), "w"):
+            os.unlink(_part(path))
     except OSError as error:
         raise OSError(
             error.errno,
@@ -399,9 +396,6 @@ def _check(path: str) -> None:
         ) from None
 
 
-def _mask() -> int:
-    """The permissions that new files don't get."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
+def _part(path: str) -> str:
+    """The file's name while it is being written."""
+    return f"{path}.{os.getpid()}.part"
