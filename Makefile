@@ -16,6 +16,7 @@ demo: dev  ## builds everything and runs one job on every rung of the ladder, wi
 	@$(VENV)/bin/python examples/gcd/demo.py
 
 test: dev  ## the whole gate: lints, types, Rust and Python tests, models, CPython's own tests
+	@$(VENV)/bin/python tests/support/browser.py >/dev/null || true
 	@$(VENV)/bin/python scripts/gate.py
 
 check: dev  ## the quick part of the gate, a minute or two

@@ -115,12 +115,17 @@ class _Run:
         return results
 
     def check(self, results: list[Any], reference: list[Any]) -> None:
-        """Compares with the first run's."""
+        """Compares with the first run's. Who raises where that one had a result, can't run this."""
         for index, (mine, right) in enumerate(zip(results, reference, strict=True)):
-            if not same(mine, right):
-                self.row.equal = False
-                self.row.why_not = f"item {index} gave {_short(mine)}, not {_short(right)}"
-                return
+            if same(mine, right):
+                continue
+            row = self.row
+            if isinstance(mine, BaseException) and not isinstance(right, BaseException):
+                row.seconds, row.why_not = [], f"item {index}: {type(mine).__name__}: {mine}"
+            else:
+                row.equal = False
+                row.why_not = f"item {index} gave {_short(mine)}, not {_short(right)}"
+            return
 
     def look(self, fn: Callable[..., Any], sample: list[Any]) -> None:
         """Who runs what when."""
