@@ -156,7 +156,9 @@ mod tests {
             {"ph": "M", "name": "thread_name", "pid": 1, "tid": 1, "args": {"name": "worker 1"}},
             {"ph": "X", "name": "f", "pid": 1, "tid": 1, "ts": 0, "dur": 500000, "args": {"count": 3}},
             {"ph": "X", "name": "f", "pid": 1, "tid": 1, "ts": 500000, "dur": 500000},
-            {"ph": "X", "name": "f", "pid": 1, "tid": 2, "ts": 100000, "dur": 200000}
+            {"ph": "X", "name": "f", "pid": 1, "tid": 2, "ts": 100000, "dur": 200000},
+            {"ph": "X", "name": "wait", "cat": "wait", "pid": 1, "tid": 2, "ts": 300000, "dur": 700000},
+            {"ph": "X", "name": "map f", "cat": "map", "pid": 2, "tid": 1, "ts": 0, "dur": 1000000}
         ]}"#;
         insta::assert_snapshot!(sums(text).unwrap(), @"
         1.000 s on 2 lanes
