@@ -189,3 +189,11 @@ def test_leverage_is_said_without_exponents() -> None:
 def test_neighbours_in_a_timeline_are_merged_in_order() -> None:
     assert merged([(3, 4), (0, 1), (1.05, 2)], 0.1) == [(0, 2), (3, 4)]
     assert merged([], 0.1) == []
+
+
+def test_each_item_of_a_timeline_is_seen_unless_there_are_too_many() -> None:
+    few = [(each / 1e3, (each + 1) / 1e3) for each in range(50)]
+    many = [(each / 1e6, (each + 1) / 1e6) for each in range(20_000)]
+
+    assert comparison(Row("serial", seconds=[1.0], lanes=[few])).to_html().count("<rect") == 50
+    assert comparison(Row("serial", seconds=[1.0], lanes=[many])).to_html().count("<rect") < 4_001

@@ -231,9 +231,11 @@ def _timelines(rows: list[Row], best: Row | None) -> str:
 def _timeline(row: Row, end: float, kind: str) -> str:
     lanes, lane_height = len(row.lanes), 18 if len(row.lanes) <= 12 else 6
     body = []
-    has_titles = sum(map(len, row.lanes)) <= MOST_TITLES
+    spans = sum(map(len, row.lanes))
+    has_titles = spans <= MOST_TITLES
+    gap = 0 if spans <= MOST_SPANS else end / MOST_SPANS * lanes
     for place, lane in enumerate(row.lanes):
-        for begun, ended in merged(lane, end / MOST_SPANS * lanes):
+        for begun, ended in merged(lane, gap):
             said = f"worker {place + 1}: {_seconds(begun)} to {_seconds(ended)}"
             title = f"<title>{said}</title>" if has_titles else ""
             width = max((ended - begun) / end * 1000 - 0.6, 0.6)
