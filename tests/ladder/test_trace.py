@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -35,6 +36,44 @@ def die_on_three(number: int) -> int:
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return number
+
+
+class NamesAProcess(Exception):
+    """Has a `pid` that says nothing about a worker, as psutil's errors have."""
+
+    pid = "none of ours"
+
+
+class WithoutText(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class NoReturn:
+    """Pickles, and can't be rebuilt."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("x",)
+
+
+def awkward(number: int) -> Any:
+    if number == 1:
+        raise NamesAProcess
+    if number == 2:
+        raise WithoutText
+    return NoReturn() if number == 3 else number
+
+
+def taken(results: Iterator[Any]) -> list[Any]:
+    """All results, and the types of what was raised."""
+    found: list[Any] = []
+    while True:
+        try:
+            found.append(next(results))
+        except StopIteration:
+            return found
+        except Exception as error:
+            found.append(type(error))
 
 
 def read(path: Path) -> list[Event]:
@@ -305,3 +344,100 @@ def test_call_timed_by_another_clock_is_put_where_it_was_heard(tmp_path: Path) -
     (task,) = of(list(trace.events()), "task")
     assert task["dur"] == 2_000
     assert task["ts"] >= 900_000
+
+
+def test_whatever_a_call_raises_comes_out_as_without_a_trace(backend: str, tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+
+    traced = allcores.map(awkward, [0, 1, 2, 4], backend=backend, chunksize=1, trace=path)
+
+    assert taken(traced) == [0, NamesAProcess, WithoutText, 4]
+    marks = of(read(path), "error")
+    assert [mark["name"] for mark in marks] == ["NamesAProcess", "WithoutText"]
+    assert {mark["pid"] for mark in marks} == {os.getpid()}
+    assert [task["args"]["index"] for task in of(read(path), "task")] == [0, 3]
+
+
+def test_result_that_can_not_be_rebuilt_keeps_its_index(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+
+    found = taken(allcores.map(awkward, [0, 3, 4, 5], backend="processes", chunksize=1, trace=path))
+
+    assert found[0] == 0
+    assert issubclass(found[1], ValueError)
+    assert found[2:] == [4, 5]
+    events = read(path)
+    assert [mark["args"]["call"] for mark in of(events, "error")] == ["awkward[1]"]
+    assert sorted(task["args"]["index"] for task in of(events, "task")) == [0, 2, 3]
+
+
+def test_future_of_a_traced_call_has_what_it_raised(backend: str, tmp_path: Path) -> None:
+    with allcores.Executor(backend, max_workers=1, trace=tmp_path / "t.json") as executor:
+        for number, kind in ((1, NamesAProcess), (2, WithoutText)):
+            assert isinstance(executor.submit(awkward, number).exception(), kind)
+
+
+def test_notes_name_the_user_s_function_however_it_is_wrapped(backend: str, tmp_path: Path) -> None:
+    half = functools.partial(divmod, 1)
+
+    results = allcores.map(half, [0], backend=backend, trace=tmp_path / "trace.json")
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        next(results)
+    assert caught.value.__notes__ == ["in allcores task divmod(index 0, 0)"]
+    assert list(results) == []
+
+
+def test_results_taken_after_the_executor_s_end_are_added(backend: str, tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+
+    with allcores.Executor(backend, max_workers=2, trace=path) as executor:
+        results = executor.map(double, range(10))
+    assert list(results) == [2 * number for number in range(10)]
+
+    assert len(of(read(path), "task")) == 10
+
+
+def test_calls_that_end_after_the_executor_are_added(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    gate = threading.Event()
+    executor = allcores.Executor("threads", max_workers=1, trace=path)
+    future = executor.submit(gate.wait)
+    executor.shutdown(wait=False)
+    assert of(read(path), "task") == []
+
+    gate.set()
+    assert future.result() is True
+    executor.shutdown(wait=True)
+
+    assert [task["name"] for task in of(read(path), "task")] == ["Event.wait"]
+
+
+def test_call_within_a_call_makes_no_wait_of_its_caller(tmp_path: Path) -> None:
+    trace = Trace(tmp_path / "trace.json")
+    trace.begun_ns -= 1_000_000_000
+    for begun_us, ended_us in ((0, 900), (10, 20), (1_000, 1_100)):
+        begun_ns = trace.begun_ns + begun_us * 1_000
+        trace.made("f", (1, 1, begun_ns, begun_ns + (ended_us - begun_us) * 1_000), None)
+
+    waits = of(list(trace.events()), "wait")
+
+    assert [(wait["ts"], wait["dur"]) for wait in waits] == [(900, 100)]
+
+
+def test_device_is_not_replaced_by_a_trace() -> None:
+    with pytest.raises(OSError, match="a device or a pipe"):
+        allcores.map(double, [1], backend="serial", trace="/dev/null")
+
+
+def test_forked_copy_leaves_the_file_to_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "trace.json"
+    results = allcores.map(double, count(), backend="serial", trace=path)
+    next(results)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getpid", lambda: -1)
+        results.close()  # type: ignore[attr-defined]
+
+    assert not path.exists()

@@ -24,10 +24,13 @@ class Timed:
     """Calls `fn`; the result is a pair of its span and its value."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:
+        from ..pool.failures import name_of  # not where it is called: there less is imported
+
         self.fn = fn
-        for name in ("__module__", "__name__", "__qualname__"):
+        for name in ("__module__", "__name__"):
             if hasattr(fn, name):
                 setattr(self, name, getattr(fn, name))
+        self.__qualname__ = name_of(fn)
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Span, Any]:
         begun_ns = time.monotonic_ns()

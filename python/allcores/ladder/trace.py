@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import threading
 import time
 import warnings
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 from .._core import Unroll
+from ..errors import TaskTimeout, TransportError, WorkerDied
 from ..pool import codec
 from .timed import Timed
 
@@ -62,6 +64,9 @@ class Trace:
         self._calls: list[tuple[Span, str, int | None]] = []
         self._others: list[Event] = []
         self._counts: dict[str, int] = {}
+        self._lock = threading.RLock()  # an iterator may be collected while it is held
+        self._under_way = 0
+        self._written = 0
 
     def made(self, name: str, span: Span, index: int | None) -> None:
         """A call of `name` has ended."""
@@ -75,8 +80,8 @@ class Trace:
 
     def raised(self, name: str, error: BaseException, index: int | None) -> None:
         """A call has failed, as was heard just now."""
-        died = getattr(error, "pid", None)
-        arguments: dict[str, Any] = {"call": _named(name, index), "error": str(error)}
+        died = error.pid if isinstance(error, WorkerDied | TaskTimeout) else None
+        arguments: dict[str, Any] = {"call": _named(name, index), "error": _text(error)}
         if index is not None:
             arguments["index"] = index
         self._others.append(
@@ -128,18 +133,18 @@ class Trace:
         calls = sorted(self._calls, key=lambda call: call[0])
         others = list(self._others)
         yield from self._names({span[:2] for span, _, _ in calls}, others)
-        last: Span | None = None
+        busy_until: dict[Lane, int] = {}  # a call made within another ends before that
         for span, name, index in calls:
             process, thread, begun_ns, ended_ns = span
             lane = {"pid": process, "tid": thread}
-            is_wait = last is not None and last[:2] == span[:2]
-            if last is not None and is_wait and begun_ns - last[3] >= WAIT_NS:
-                yield {"name": "wait", "cat": "wait", "ph": "X", **self._when(last[3], begun_ns),
+            idle_ns = busy_until.get((process, thread), begun_ns)
+            if begun_ns - idle_ns >= WAIT_NS:
+                yield {"name": "wait", "cat": "wait", "ph": "X", **self._when(idle_ns, begun_ns),
                        **lane}  # fmt: skip
             yield {"name": _named(name, index), "cat": "task", "ph": "X",
                    **self._when(begun_ns, ended_ns), **lane,
                    "args": {} if index is None else {"index": index}}  # fmt: skip
-            last = span
+            busy_until[process, thread] = max(idle_ns, ended_ns)
         yield from others
 
     def _names(self, lanes: set[Lane], others: list[Event]) -> Iterator[Event]:
@@ -179,9 +184,20 @@ class Trace:
 
     def write(self) -> None:
         """Makes the file, or makes it anew. What keeps it from that is a warning: the results are
-        there.
+        there. A forked copy of the process leaves the file to its parent.
         """
-        part = _part(self.path)
+        if os.getpid() != self._home[0]:
+            return
+        with self._lock:
+            self._written += 1
+            self._write(_part(self.path, self._written))
+
+    def write_again(self) -> None:
+        """Makes it anew, if what has come now was too late for it."""
+        if self._written:
+            self.write()
+
+    def _write(self, part: str) -> None:
         try:
             with open(part, "w", encoding="utf-8") as file:
                 try:
@@ -214,8 +230,18 @@ class Trace:
         """As the rung's `submit_call`; the call is in the trace."""
         inner = rung.submit_call(Timed(fn), args, kwargs, options)
         future = TracedFuture(inner)
-        inner.add_done_callback(lambda done: self._settle(done, future, codec.name_of(fn)))
+        with self._lock:
+            self._under_way += 1
+        inner.add_done_callback(lambda done: self._on_end(done, future, codec.name_of(fn)))
         return future
+
+    def _on_end(self, inner: Future[Any], future: TracedFuture, name: str) -> None:
+        self._settle(inner, future, name)
+        with self._lock:
+            self._under_way -= 1
+            is_last = self._under_way == 0
+        if is_last:
+            self.write_again()
 
     def _settle(self, inner: Future[Any], future: TracedFuture, name: str) -> None:
         if inner.cancelled():
@@ -355,6 +381,8 @@ class Traced(Unroll):
             self._trace.map_ended(self._name, self._lane, self._begun_ns, self._items)
             if self._is_whole:
                 self._trace.write()
+            else:
+                self._trace.write_again()
 
     def __del__(self) -> None:
         if vars(self).get("_results") is not None:
@@ -363,8 +391,17 @@ class Traced(Unroll):
 
 def _is_of_a_call(error: BaseException) -> bool:
     """Whether an item's call raised it; else it was the iterable, or the map itself."""
-    notes = getattr(error, "__notes__", ())
-    return hasattr(error, "function") or any("in allcores task" in note for note in notes)
+    if isinstance(error, WorkerDied | TaskTimeout | TransportError):
+        return True
+    return any("in allcores task" in str(note) for note in getattr(error, "__notes__", ()))
+
+
+def _text(error: BaseException) -> str:
+    """What it says; whatever its own code does, the trace goes on."""
+    try:
+        return str(error)
+    except Exception:
+        return "<its text could not be made>"
 
 
 def _one(results: Iterator[Any]) -> list[Any] | None:
@@ -386,8 +423,10 @@ def _check(path: str) -> None:
     try:
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with open(_part(path), "w"):
-            os.unlink(_part(path))
+        if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError(errno.EINVAL, "a device or a pipe would be replaced by a file")
+        with open(_part(path, 0), "w"):
+            os.unlink(_part(path, 0))
     except OSError as error:
         raise OSError(
             error.errno,
@@ -396,6 +435,6 @@ def _check(path: str) -> None:
         ) from None
 
 
-def _part(path: str) -> str:
-    """The file's name while it is being written."""
-    return f"{path}.{os.getpid()}.part"
+def _part(path: str, number: int) -> str:
+    """The file's name while it is being written for the `number`th time."""
+    return f"{path}.{os.getpid()}.{number}.part"
