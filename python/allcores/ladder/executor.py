@@ -97,18 +97,9 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
         Raises:
             RuntimeError: after `shutdown`.
         """
-        return self._submit(fn, args, kwargs, None)
-
-    def _submit(
-        self,
-        fn: Callable[..., T],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        options: CallOptions | None,
-    ) -> Future[T]:
         if self._trace is not None:
-            return self._trace.submit(self._rung, fn, args, kwargs, options)
-        return self._rung.submit_call(fn, args, kwargs, options)
+            return self._trace.submit(self._rung, fn, args, kwargs, None)
+        return self._rung.submit_call(fn, args, kwargs, None)
 
     def map(
         self,
@@ -254,7 +245,10 @@ class View:
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As the executor's `submit`, with these options."""
-        return self._executor._submit(fn, args, kwargs, self._options)
+        rung, trace = self._executor._rung, self._executor._trace
+        if trace is not None:
+            return trace.submit(rung, fn, args, kwargs, self._options)
+        return rung.submit_call(fn, args, kwargs, self._options)
 
     def map(
         self,
