@@ -88,6 +88,7 @@ STYLE = """
   background: var(--wrong); }
 .allcores .track .spread { top: 8px; bottom: 8px; min-width: 0; border-radius: 0;
   background: var(--ink); opacity: .55; }
+.allcores td { white-space: pre-line; }
 .allcores .lanes { align-items: start; grid-template-columns: minmax(4.5rem, max-content) 1fr; }
 .allcores svg { display: block; width: 100%; background: var(--track); border-radius: 3px; }
 .allcores svg rect { fill: var(--bar); } .allcores svg .best { fill: var(--best); }
