@@ -171,7 +171,7 @@ fn a_listener_that_sleeps_gets_every_notice_once() {
         let mut wanted = 0;
         while let Some(notice) = notices.next(None) {
             match notice {
-                Notice::Finished => break,
+                Notice::Finished | Notice::Dismissed => break,
                 Notice::WorkersWanted => wanted += 1,
                 Notice::WorkerGone(_) | Notice::Completed(_) | Notice::Said(..) => {}
             }
