@@ -16,6 +16,7 @@ import hashlib
 import os
 import platform
 import shutil
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -34,6 +35,8 @@ CHROMIUM_SHA512 = (
 )
 FETCHED = HOME / "chromium-153.0.0"
 LIMIT_SECONDS = 600
+AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+"""Where systems keep whom they trust."""
 
 UNPACK = """
 const fs = require("fs"), zlib = require("zlib");
@@ -162,11 +165,20 @@ def _take_out(archive: Path, to: Path) -> None:
                     shutil.copyfileobj(content, file)
 
 
+def _environment() -> dict[str, str]:
+    """Node.js trusts those it was built with only, unless it is told of the system's."""
+    paths = [ssl.get_default_verify_paths().cafile, *AUTHORITIES]
+    found = next((path for path in paths if path and Path(path).exists()), None)
+    more = {} if found is None else {"NODE_EXTRA_CA_CERTS": found}
+    return {**more, **os.environ}
+
+
 def _run(what_failed: str, command: list[str], folder: Path) -> None:
     try:
         done = subprocess.run(
             command,
             cwd=folder,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
