@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 
 mod advice;
 mod alarm;
+mod arrays;
 mod errors;
 mod home;
 mod known;
