@@ -33,9 +33,8 @@ const CALL_ENDS: &[u8] =
 pub(crate) const MOST: usize = LENGTHS.end + 1024;
 
 /// numpy's names for the types of numbers.
-const NUMBERS: [&str; 14] = [
-    "?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16",
-];
+const NUMBERS: [&str; 14] =
+    ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"];
 
 /// What is needed of numpy, once somebody has imported it.
 struct Numpy {

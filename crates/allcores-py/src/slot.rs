@@ -186,7 +186,8 @@ impl Slot {
         let slot = self.inner.get()?;
         let mut room = [0; PEEKED];
         let found = if let Some((found, len)) = slot.peek(&mut room) {
-            let value = |letter| plain::unpickled(py, letter).or_else(|| arrays::value_read(py, letter));
+            let value =
+                |letter| plain::unpickled(py, letter).or_else(|| arrays::value_read(py, letter));
             (found == tag).then(|| value(&room[..len])).flatten()
         } else {
             let letter = slot.peek_long(tag, arrays::START, arrays::MOST);

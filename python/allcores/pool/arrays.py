@@ -1,7 +1,8 @@
 """Arrays of numpy as they travel alone.
 
-The engine writes a small array of plain numbers without the pickler (`arrays.rs`), as the pickle of
-a call of `array_of`. It reads most of them itself, too; whoever else meets such a pickle calls this.
+The engine writes a small array of plain numbers without the pickler (`arrays.rs`), as the pickle
+of a call of `array_of`. It reads most of them itself, too; whoever else meets such a pickle calls
+this.
 """
 
 from __future__ import annotations
