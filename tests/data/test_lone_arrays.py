@@ -96,7 +96,8 @@ def traits(array: Any) -> tuple[Any, ...]:
     data = array.tolist() if dtype.hasobject else array.tobytes(order="A")
     return (
         type(array), dtype, dtype.str, dtype.metadata and dict(dtype.metadata),
-        dtype.isnative, array.shape, array.strides, flags.writeable, flags.c_contiguous, flags.f_contiguous, flags.aligned, data,
+        dtype.isnative, array.shape, array.strides, flags.writeable,
+        flags.c_contiguous, flags.f_contiguous, flags.aligned, data,
     )  # fmt: skip
 
 
