@@ -90,7 +90,8 @@ def plain_call(
     args: tuple[Any, ...], kwargs: dict[str, Any], known: Known | None = None
 ) -> bytes | Shipment | None:
     """The pickle of `(args, kwargs)`, if all of it is plain and small: None, bools, ints of 64
-    bits, floats, short strings and bytes, tuples of these; or known. None if it is not.
+    bits, floats, short strings and bytes, tuples of these; or known; or if all there is is a small
+    array of numpy, or bytes. None if it is not.
     """
 
 def is_plain(value: object, lasting: bool) -> bool:
@@ -319,7 +320,7 @@ class Slot:
 
     def slot_settled(self, tag: int, state: str) -> tuple[str, None, Any] | None:
         """The value of a batch that is over, as `(state, None, value)`, if its answer has this
-        `tag` and is plain and small; else None, and the outcome stays where it is.
+        `tag` and is plain and small, or a lone array; else None, and the outcome stays where it is.
         """
 
     def slot_clear(self) -> None:

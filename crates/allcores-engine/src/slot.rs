@@ -207,6 +207,25 @@ impl Slot {
         }
     }
 
+    /// A copy of an answer of this tag that begins so and has at most so many bytes; it is left.
+    #[cfg(not(loom))]
+    pub fn peek_long(&self, tag: u32, begins: &[u8], most: usize) -> Option<Vec<u8>> {
+        if !self.is_done() {
+            return None;
+        }
+        match self.lock().outcome.as_deref() {
+            Some(Outcome::Answer { tag: found, body })
+                if *found == tag
+                    && body.parcels().is_empty()
+                    && body.len() <= most
+                    && body.first(begins.len()) == begins =>
+            {
+                Some(body.to_vec())
+            }
+            _ => None,
+        }
+    }
+
     /// Puts back what was taken and could not be used.
     pub fn put_back(&self, outcome: Outcome) {
         self.lock().outcome = Some(Box::new(outcome));

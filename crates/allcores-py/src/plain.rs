@@ -7,7 +7,7 @@
 //! with the same few operations; whatever stands for more than a value is left to Python as well,
 //! before anything was made of it that could be seen.
 //!
-//! Lone bytes of some kilobytes are written too, and read by how they begin.
+//! Lone bytes of some kilobytes are written too, and read by how they begin. So are arrays (`arrays`).
 //!
 //! Written: protocol 5 without a frame and without memo. A mutable value is not written, since it
 //! might be there twice and must then arrive as one; a tuple that is there twice arrives as two
@@ -15,6 +15,7 @@
 
 use pyo3::prelude::*;
 
+use crate::arrays;
 use crate::known::Known;
 use crate::parcels::Shipment;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -80,7 +81,9 @@ pub(crate) fn pickled(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
         return Some(lone_pickled(bytes, &[op::STOP]));
     }
     let mut out = begun();
-    append(value, &mut out)?;
+    if append(value, &mut out).is_none() {
+        return arrays::value_written(value);
+    }
     out.push(op::STOP);
     Some(out)
 }
@@ -153,6 +156,12 @@ fn pickled_call(
     }
     out.extend([op::TUPLE2, op::STOP]);
     Some(out)
+}
+
+/// The same, if all there is is an array: one that was not written by its name.
+fn lone_array(args: &Bound<'_, PyTuple>, kwargs: &Bound<'_, PyDict>) -> Option<Vec<u8>> {
+    let is_lone = args.len() == 1 && kwargs.is_empty();
+    arrays::call_written(&*args.get_borrowed_item(0).ok().filter(|_| is_lone)?)
 }
 
 /// The first bytes of a pickle.
@@ -391,15 +400,15 @@ impl<'a> Bytes<'a> {
         called.then_some(number)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.some(N)?.try_into().ok()
     }
 
-    fn length(&mut self) -> Option<usize> {
+    pub(crate) fn length(&mut self) -> Option<usize> {
         self.array().map(|len| u32::from_le_bytes(len) as usize)
     }
 
-    fn text(&mut self, len: usize) -> Option<&'a str> {
+    pub(crate) fn text(&mut self, len: usize) -> Option<&'a str> {
         std::str::from_utf8(self.some(len)?).ok()
     }
 
@@ -476,7 +485,7 @@ impl<'a> Bytes<'a> {
 }
 
 /// The pickle of `(args, kwargs)`, if all of it is plain and small: `None`, bools, ints of 64 bits,
-/// floats, short strings and bytes, tuples of these; or known. With known objects it is a `Shipment`.
+/// floats, short strings and bytes, tuples of these; or known; or a lone array. With known objects it is a `Shipment`.
 #[pyfunction]
 #[pyo3(signature = (args, kwargs, known = None))]
 pub(crate) fn plain_call<'py>(
@@ -486,7 +495,8 @@ pub(crate) fn plain_call<'py>(
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = args.py();
     let mut names = Names { known: known.map(Bound::get), used: Vec::new() };
-    let Some(bytes) = pickled_call(args, kwargs, &mut names) else { return Ok(None) };
+    let bytes = pickled_call(args, kwargs, &mut names).or_else(|| lone_array(args, kwargs));
+    let Some(bytes) = bytes else { return Ok(None) };
     if names.used.is_empty() {
         return Ok(Some(PyBytes::new(py, &bytes).into_any()));
     }

@@ -10,6 +10,7 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
+use crate::arrays;
 use crate::errors::engine_error;
 use crate::plain;
 use crate::port::Port;
@@ -54,6 +55,11 @@ pub(crate) struct Server<'a, 'py> {
     pub(crate) continued: &'a Bound<'py, PyAny>,
 }
 
+/// Whether a letter that begins so is worth a look, however long it is.
+fn is_lone(first: &[u8]) -> bool {
+    first.starts_with(&plain::LONE) || first == arrays::START
+}
+
 type Items = Scalars<Vec<u8>>;
 
 struct Call<'py> {
@@ -94,7 +100,7 @@ impl<'py> Server<'_, 'py> {
         let room = if body.len() <= plain::MOST_READ {
             few = [0; plain::MOST_READ];
             &mut few[..body.len()]
-        } else if body.parcels().is_empty() && body.first(plain::LONE.len()) == plain::LONE {
+        } else if body.parcels().is_empty() && is_lone(&body.first(arrays::START.len())) {
             many = vec![0; body.len()];
             &mut many[..]
         } else {
@@ -102,6 +108,10 @@ impl<'py> Server<'_, 'py> {
         };
         let Some(function) = self.functions.get_item(number.0)? else { return Ok(None) };
         body.copy_out(room);
+        if room.starts_with(arrays::START) {
+            let Some(array) = arrays::call_read(py, room) else { return Ok(None) };
+            return Ok(Some(Call { function, args: PyTuple::new(py, [array])?, kwargs: None }));
+        }
         Ok(plain::unpickled_with(py, room, Some(self.functions)).and_then(|call| {
             let (args, kwargs) = call.extract::<(Bound<'_, PyTuple>, Bound<'_, PyDict>)>().ok()?;
             Some(Call { function, args, kwargs: (!kwargs.is_empty()).then_some(kwargs) })

@@ -7,6 +7,7 @@ use allcores_engine::{Outcome, Part, PartResult, Slot as EngineSlot, Stage};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::arrays;
 use crate::errors;
 use crate::home::AtHome;
 use crate::parcels::arrived;
@@ -175,7 +176,7 @@ impl Slot {
     }
 
     /// The value of a batch that is over, as `(state, None, value)`, if `tag` says that there is one
-    /// and it is plain and small; else `None`, and the outcome stays where it is.
+    /// and it is plain and small, or a lone array; else `None`, and the outcome stays where it is.
     fn slot_settled<'py>(
         &self,
         py: Python<'py>,
@@ -184,11 +185,15 @@ impl Slot {
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let slot = self.inner.get()?;
         let mut room = [0; PEEKED];
-        let Some((found, len)) = slot.peek(&mut room) else { return Ok(None) };
-        if found != tag {
-            return Ok(None);
-        }
-        let Some(value) = plain::unpickled(py, &room[..len]) else { return Ok(None) };
+        let found = if let Some((found, len)) = slot.peek(&mut room) {
+            let value =
+                |letter| plain::unpickled(py, letter).or_else(|| arrays::value_read(py, letter));
+            (found == tag).then(|| value(&room[..len])).flatten()
+        } else {
+            let letter = slot.peek_long(tag, arrays::START, arrays::MOST);
+            letter.and_then(|letter| arrays::value_read(py, &letter))
+        };
+        let Some(value) = found else { return Ok(None) };
         PyTuple::new(py, [state, py.None().into_bound(py), value]).map(Some)
     }
 

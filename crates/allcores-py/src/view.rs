@@ -1,35 +1,49 @@
 //! Memory seen from both sides: Python's buffers as bytes of Rust, regions of ours as buffers of Python.
 //!
-//! The only file of this crate with `unsafe` in it. Two invariants:
+//! The only file of this crate with `unsafe` in it. Three invariants:
 //!
 //! - **V1**: memory that Python lends us (a [`Lent`]) stays where it is while the export is held, and is
 //!   read only while this thread is attached, within one call: no code of Python runs meanwhile. Code that
 //!   changes an array without the interpreter's lock races with whoever reads that array, the pickler too.
 //! - **V2**: memory that we lend to Python belongs to a region, which the exporting object owns; Python
 //!   keeps that object for as long as it has a view on it. Nothing in Rust reads or writes it meanwhile.
+//! - **V3**: memory of Python's that is written to belongs to an array that its caller has just made, attached,
+//!   and has given to nobody yet.
 #![expect(unsafe_code, reason = "the buffer protocol deals in pointers")]
 
 use std::ffi::c_int;
 use std::slice;
 
 use allcores_engine::Region;
-use pyo3::buffer::PyBuffer;
+use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 /// Memory of a Python object, one byte after the other.
-pub(crate) struct Lent(PyBuffer<u8>);
+pub(crate) struct Lent(PyUntypedBuffer);
 
 impl Lent {
     /// The memory of `bytes`, `bytearray`, or a `memoryview` of bytes.
     pub(crate) fn by(object: &Bound<'_, PyAny>) -> PyResult<Lent> {
-        let buffer = PyBuffer::get(object)?;
+        let buffer = PyUntypedBuffer::get(object)?;
+        buffer.as_typed::<u8>()?;
         if buffer.is_c_contiguous() {
             Ok(Lent(buffer))
         } else {
             Err(PyBufferError::new_err("a buffer is not contiguous"))
         }
+    }
+
+    /// The memory of an array in C order that can be written to.
+    pub(crate) fn numbers(array: &Bound<'_, PyAny>) -> Option<Lent> {
+        let buffer = PyUntypedBuffer::get(array).ok()?;
+        (buffer.is_c_contiguous() && !buffer.readonly()).then_some(Lent(buffer))
+    }
+
+    /// How long it is in each direction.
+    pub(crate) fn shape(&self) -> &[usize] {
+        self.0.shape()
     }
 
     /// The bytes, to be read before anything else happens in Python.
@@ -42,6 +56,18 @@ impl Lent {
         // as long as `self`; the thread is attached, so nobody changes them while the slice is used (V1).
         unsafe { slice::from_raw_parts(self.0.buf_ptr().cast::<u8>(), len) }
     }
+}
+
+/// Writes `bytes` to the memory of an array of that size, which was just made: nobody else has it yet.
+pub(crate) fn fill(array: &Bound<'_, PyAny>, bytes: &[u8]) -> PyResult<()> {
+    let buffer = PyUntypedBuffer::get(array)?;
+    if buffer.readonly() || !buffer.is_c_contiguous() || buffer.len_bytes() != bytes.len() {
+        return Err(PyBufferError::new_err("an array is not as it was asked for"));
+    }
+    // SAFETY: the export says that so many bytes lie there, one after the other, to be written to; nobody
+    // else has the array (V3), so `bytes` is not part of it.
+    unsafe { buffer.buf_ptr().cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    Ok(())
 }
 
 /// A large buffer that has arrived: memory of this process's own, to be read and written.

@@ -32,6 +32,7 @@ _HARMLESS: dict[tuple[str, str], Any] = {
 }
 
 _BETTER_NAMES = {("numpy.core.numeric", "_frombuffer"): "ndarray"}
+_BETTER_NAMES["allcores.pool.arrays", "array_of"] = "ndarray"
 _BETTER_NAMES["numpy._core.numeric", "_frombuffer"] = "ndarray"
 
 
