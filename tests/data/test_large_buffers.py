@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import resource
 import sys
 from array import array
 from functools import partial
@@ -251,3 +252,19 @@ def test_pickles_of_buffers_have_no_secrets() -> None:
         packed = Encoder().pack(value)
         assert isinstance(packed, bytes)
         assert same(value, pickle.loads(packed))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the C library is glibc's there")
+@pytest.mark.ours_only("large results use pages again")
+def test_large_bytes_that_come_one_by_one_use_the_same_pages(
+    implementation: Implementation, link: str
+) -> None:
+    with implementation.pool(max_workers=1) as pool:
+        data = bytes(MIB)
+        for _ in range(3):
+            pool.submit(tasks.identity, data).result()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            pool.submit(tasks.identity, data).result()
+        new = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    assert new < 20 * (MIB // resource.getpagesize()) // 4

@@ -106,6 +106,10 @@ DIFFERENCES = {
     ),
     "workers have a memory limit": "`max_worker_memory`; the standard library has none",
     "waiting tasks are small": "the engine keeps less than 300 bytes for each",
+    "large results use pages again": (
+        "where results of a megabyte arrive, the C library keeps memory for some of them; "
+        "otherwise it gets new pages from the system for each"
+    ),
     "Ctrl-C ends what runs": (
         "a Ctrl-C that leaves the `with` block or the program ends running tasks, quietly; in the "
         "standard library each worker shows a traceback of its own"

@@ -65,7 +65,7 @@ mod walk;
 
 pub use allcores_shm::primitive;
 #[cfg(not(loom))]
-pub use allcores_shm::{Depot, Region, duplicate, note_fork};
+pub use allcores_shm::{Depot, Region, duplicate, expect_objects_of, note_fork};
 pub use batch::{Batch, Cost, Items};
 #[cfg(not(loom))]
 pub use care::Terms;

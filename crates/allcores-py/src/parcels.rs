@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use allcores_engine::payload::MOST_PARCELS;
 use allcores_engine::{
     Arrived, Body, Depot, EngineError, FnId, Parcel, Payload, Shipment as Engines,
+    expect_objects_of,
 };
 use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::prelude::*;
@@ -23,6 +24,9 @@ const LARGE_STREAM: usize = 128 << 10;
 
 /// The parcels of this process, whichever pool they are for. The pools hold it, and the parcels.
 static DEPOT: Mutex<Option<AtHome<Weak<Depot>>>> = Mutex::new(None);
+
+/// The largest stream that this process has opened, in bytes: the heap has been told of it.
+static EXPECTED: Mutex<usize> = Mutex::new(0);
 
 pub(crate) fn depot() -> Arc<Depot> {
     let mut place = DEPOT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,7 +200,10 @@ impl Delivery {
     /// The stream alone.
     fn stream<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let whole = match self.parcels.get()?.first() {
-            Some(stream) if self.is_stream_apart(py) => mapped(py, stream)?,
+            Some(stream) if self.is_stream_apart(py) => {
+                expect(stream.len());
+                mapped(py, stream)?
+            }
             _ => PyMemoryView::from(self.letter.bind(py))?,
         };
         let slice = pyo3::types::PySlice::new(py, self.start as isize, isize::MAX, 1);
@@ -220,6 +227,15 @@ impl Delivery {
 impl Delivery {
     fn is_stream_apart(&self, py: Python<'_>) -> bool {
         self.letter.bind(py).as_bytes().is_empty()
+    }
+}
+
+/// Large objects are about to be made from a stream of so many bytes, and will be again.
+fn expect(bytes: usize) {
+    let mut most = EXPECTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *most < bytes {
+        *most = bytes;
+        expect_objects_of(bytes);
     }
 }
 

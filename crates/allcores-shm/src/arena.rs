@@ -1,7 +1,8 @@
 //! Where payloads live: one process allocates and writes, another reads and says when it is done.
 //!
 //! A block is a header word and the payload after it. *Small* blocks (to 128 KiB, powers of two) are cut
-//! one after the other from *chunks*, segments of 1 MiB; they stay in their size class for good. A *large*
+//! one after the other from *chunks*, segments of 1 MiB (the first is smaller, for the sake of the first
+//! task, which waits until its pages are there); they stay in their size class for good. A *large*
 //! block has a segment of its own, sparse, and warm ones are kept for reuse up to a bound, for
 //! fresh pages cost three times the copy.
 //!
@@ -23,6 +24,8 @@ use crate::segment::{Segment, WORD};
 
 /// Size of a chunk. A reference has just enough bits for its places.
 const CHUNK: usize = 1 << 20;
+/// Size of an arena's first chunk: the pages of a whole one take 0.3 ms.
+const FIRST_CHUNK: usize = 64 << 10;
 const SMALLEST: usize = BlockRef::UNIT;
 const LARGEST_SMALL: usize = 128 << 10;
 const CLASSES: usize = (LARGEST_SMALL.ilog2() - SMALLEST.ilog2() + 1) as usize;
@@ -48,11 +51,20 @@ pub struct Arena {
     next_id: u32,
     reusable_ids: Vec<u32>,
     retired: Vec<u32>,
-    /// The chunk being cut up, and how much of it is gone.
-    chunk: Option<(u32, usize)>,
+    /// The chunk being cut up.
+    chunk: Option<Chunk>,
     small: [Class; CLASSES],
     large: Class,
     generation: u32,
+}
+
+/// A segment that small blocks are cut from.
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    segment: u32,
+    /// What is left of it begins here, and ends there.
+    start: usize,
+    end: usize,
 }
 
 /// Blocks of one kind. Each block is in exactly one of the two.
@@ -113,24 +125,26 @@ impl Arena {
 
     /// Cuts a new block from the chunk, or from a new chunk.
     fn cut(&mut self, room: usize) -> Result<BlockRef> {
-        let (id, start) = match self.chunk {
-            Some((id, start)) if CHUNK - start >= room => (id, start),
+        let chunk = match self.chunk {
+            Some(chunk) if chunk.end - chunk.start >= room => chunk,
             _ => {
-                let id = self.add_segment(Segment::create(CHUNK)?)?;
+                let is_first = self.segments.is_empty() && room <= FIRST_CHUNK;
+                let end = if is_first { FIRST_CHUNK } else { CHUNK };
+                let segment = self.add_segment(Segment::create(end)?)?;
                 self.give_rest_away();
-                (id, 0)
+                Chunk { segment, start: 0, end }
             }
         };
-        self.chunk = Some((id, start + room));
-        Ok(spare_at(id, start))
+        self.chunk = Some(Chunk { start: chunk.start + room, ..chunk });
+        Ok(spare_at(chunk.segment, chunk.start))
     }
 
     /// What the old chunk has left goes to smaller classes, largest pieces first.
     fn give_rest_away(&mut self) {
-        let Some((id, mut start)) = self.chunk.take() else { return };
-        while start < CHUNK {
-            let piece = (1 << (CHUNK - start).ilog2()).min(LARGEST_SMALL);
-            self.class(piece).spare.push(spare_at(id, start));
+        let Some(Chunk { segment, mut start, end }) = self.chunk.take() else { return };
+        while start < end {
+            let piece = (1 << (end - start).ilog2()).min(LARGEST_SMALL);
+            self.class(piece).spare.push(spare_at(segment, start));
             start += piece;
         }
     }

@@ -91,7 +91,7 @@ pub use claim::{CLAIM_CELLS, ClaimCell, ClaimState, MAX_GENERATION};
 pub use descriptor::{BlockRef, DescriptorError, MESSAGE_WORDS, Message, Payload};
 pub use error::{Result, ShmError};
 pub use header::Header;
-pub use heap::give_free_memory_back;
+pub use heap::{expect_objects_of, give_free_memory_back};
 pub use marks::{Mark, Marks};
 pub use ring::{Consumer, Glimpse, Producer, RingError, ring, ring_words};
 pub use words::Words;

@@ -1,8 +1,9 @@
 """The standard library's `Popen` classes, told to remember more of how a child ended.
 
 Waiting for a child collects it, and with it the only record of the memory that it used; so the
-classes here wait by `os.wait4`. `peak_memory` is the highest resident size in bytes once the child
-was waited for, None where it isn't known. Several threads may wait at once (a future's consumer,
+classes here wait by `os.wait4`, which imports a module for it, unless the child ended as it should.
+`peak_memory` is the highest resident size in bytes once the child was waited for, None where it
+isn't known. Several threads may wait at once (a future's consumer,
 the notifier thread, `multiprocessing.active_children`): one of them collects, all see the exit
 code. A wait with a time limit is for the process itself; the standard library's is for a pipe,
 which children of the child may keep open.
@@ -50,9 +51,14 @@ class Child(Collected):
         return self.returncode
 
     def _collect(self) -> None:
-        if self._is_running():
-            return  # `wait4` imports a module even to say so
         try:
+            how = self._ended()
+            if how is None:
+                return
+            if how == os.EX_OK:
+                os.waitpid(self.pid, os.WNOHANG)
+                self.returncode = 0
+                return
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         except ChildProcessError:
             self.was_collected_by_others = True
@@ -62,11 +68,17 @@ class Child(Collected):
             self.peak_memory = peak if peak > self._counts_from else None
             self.returncode = os.waitstatus_to_exitcode(status)
 
-    def _is_running(self) -> bool:
+    def _ended(self) -> int | None:
+        """None while it runs, then the code that it ended with of its own accord, else -1 (the
+        signal, and whatever the system can't tell without collecting it, `wait4` will say).
+        """
         try:
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-        except (AttributeError, ChildProcessError):  # macOS before Python 3.13; `wait4` will say so
-            return False
+            how = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except AttributeError:  # macOS before Python 3.13
+            return -1
+        if how is None:
+            return None
+        return how.si_status if how.si_code == os.CLD_EXITED else -1
 
     def wait(self, timeout: float | None = None) -> int | None:
         if self.returncode is None and timeout:
