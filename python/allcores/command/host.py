@@ -54,6 +54,8 @@ class Host:
         trace: str | None,
     ) -> Iterator[Any]:
         """What comes of the items of `feed`: bytes, tuples for failures, exceptions of the pool."""
+        import re
+
         from ..errors import WorkerDied
         from ..ladder.mapping import map
         from .job import Job
@@ -78,7 +80,22 @@ class Host:
                 trace=trace,
             )
         except (ValueError, TypeError, NotImplementedError) as error:
-            raise Refused(str(error)) from error
+            # Its hints are for programs.
+            words = re.sub(r"`backend='(\w+)'`", r"`--backend \1`", str(error))
+            raise Refused(words) from error
+
+    def failure(self, error: BaseException, ordered: bool) -> tuple[str, str, str, str, int | None]:
+        """What became of an item for which the pool has no result: kind, message, stack, record,
+        and its position if that is known.
+        """
+        from .job import recorded
+
+        message = str(error)
+        index, argument = getattr(error, "index", None), getattr(error, "argument", None) or ""
+        # The pool counts the items of this run, the user those of the file.
+        message = message.replace(f"(index {index}, {argument})", "")
+        stack = getattr(error, "stack", None) or ""
+        return type(error).__name__, message, stack, recorded(argument, ordered), index
 
     def rows(self, path: str) -> int:
         """How many rows a table has."""

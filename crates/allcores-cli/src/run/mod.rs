@@ -10,6 +10,7 @@
 //! The process in the middle only splits lines and writes bytes, so that it keeps up with many
 //! workers. `start` decides where to begin; `journal` and `recover` know how far an earlier run came.
 
+pub(crate) mod check;
 pub(crate) mod feed;
 mod journal;
 mod plan;
@@ -56,7 +57,7 @@ enum End {
 /// Runs it; the exit code.
 pub(crate) fn run(options: &RunOptions, host: &dyn Host) -> Result<u8, Error> {
     let kept = Kept::aside();
-    let plan = Plan::of(options)?;
+    let plan = Plan::of(options, &kept)?;
     let code = host.fingerprint(&options.target)?;
     let paths = Paths::of(&plan);
     let begun = match &paths {

@@ -159,7 +159,8 @@ impl Sink<'_> {
             None => format!("row {} of `{}`", place.index, self.input),
         };
         let message = failure.message.lines().next().unwrap_or_default();
-        let said = format!("{whose}: {}: {message}", failure.kind);
+        let colon = if message.is_empty() { "" } else { ": " };
+        let said = format!("{whose}: {}{colon}{message}", failure.kind);
         let said = if failure.input.is_empty() {
             said
         } else {
