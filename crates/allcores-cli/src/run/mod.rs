@@ -117,6 +117,7 @@ fn work(
         input: plan.input.name(),
         header,
         position: 0,
+        unplaced: options.unordered.then(Vec::new),
         old,
         failed: 0,
         first_failure: None,
@@ -126,7 +127,7 @@ fn work(
     if !matches!(end, End::All) {
         results.abandon();
     } else {
-        sink.copy_rest();
+        sink.complete();
     }
     drop(results);
     if let Some(source) = shared.lock().trouble.take() {
@@ -227,7 +228,7 @@ fn pull(
             Err(HostError::Interrupted) => return End::Interrupted,
             Err(error) => return End::Broken(error.into()),
         }
-        if options.max_failures.is_some_and(|limit| sink.failed >= limit) {
+        if options.max_failures.is_some_and(|limit| sink.failures() >= limit) {
             return End::TooManyFailed;
         }
         if sink.writer.is_behind() {
