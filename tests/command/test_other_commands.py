@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -81,11 +82,30 @@ def test_file_that_is_no_trace(folder: Folder) -> None:
     )
 
 
-def test_completions_and_manual_page_are_printed(folder: Folder) -> None:
-    assert "_allcores()" in folder.run("completions", "bash").out
+@pytest.mark.parametrize("shell", ["bash", "elvish", "fish", "powershell", "zsh"])
+def test_completions_know_every_option(folder: Folder, shell: str) -> None:
+    script = folder.run("completions", shell).out
+    assert {option for option in options(folder) if option not in script} == set()
+
+
+def test_manual_page_knows_every_option(folder: Folder) -> None:
     page = folder.run("man").out
     assert page.startswith(".ie ")
-    assert "retry" in page
+    plain = page.replace("\\-", "-")
+    assert {option for option in options(folder) if option not in plain} == set()
+
+
+def options(folder: Folder) -> set[str]:
+    """The names of `run`'s options, without their hyphens."""
+    found = set(re.findall(r"^ +(?:-\w, )?--([\w-]+)", folder.run("run", "--help").out, re.M))
+    assert len(found) > 15
+    return found
+
+
+def test_completions_for_bash_are_bash(folder: Folder) -> None:
+    folder.write("completions", folder.run("completions", "bash").out)
+    ended = folder.run("--version", before="source ./completions && complete -p allcores >&2 &&")
+    assert (ended.code, ended.said.split()[0]) == (0, "complete")
 
 
 def test_console_script_is_the_same_program(folder: Folder) -> None:

@@ -8,6 +8,7 @@ holds it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 from collections.abc import Iterator
@@ -114,26 +115,38 @@ def write(
     """Makes a table of the frames in `spool`; `like` are types of columns, to be kept."""
     arrow, parquet = _parquet()
     schema = arrow.schema([])
-    for columns in _pieces(spool, indexed, like):
+
+    def pieces() -> Iterator[dict[str, Any]]:
+        return _pieces(spool, indexed, like)
+
+    for columns in pieces():
         found = arrow.schema([(name, array.type) for name, array in columns.items()])
         try:
             schema = arrow.unify_schemas([schema, found], promote_options="permissive")
         except arrow.ArrowException as error:
             raise _no_table(error) from None
     part = f"{os.fspath(path)}.partial"
-    with open(part, "wb") as file:
-        with parquet.ParquetWriter(file, schema) as table:
-            group: list[Any] = []
-            for columns in _pieces(spool, indexed, like):
-                group.append(_table(arrow, schema, columns))
-                if len(group) * ROWS_AT_ONCE == ROWS_OF_A_GROUP:
-                    table.write_table(arrow.concat_tables(group))
-                    group = []
-            if group:
-                table.write_table(arrow.concat_tables(group))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with open(part, "wb") as file:
+            with parquet.ParquetWriter(file, schema) as table:
+                _write_groups(table, (_table(arrow, schema, each) for each in pieces()))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise Failed(
+            f"`{os.fspath(path)}` could not be written: {error.strerror or error}\n"
+            "hint: make room, then the same command with `--resume` goes on where it stopped"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+
+
+def _write_groups(table: Any, pieces: Iterator[Any]) -> None:
+    arrow, _ = _parquet()
+    while group := list(islice(pieces, ROWS_OF_A_GROUP // ROWS_AT_ONCE)):
+        table.write_table(arrow.concat_tables(group))
 
 
 def _table(arrow: Any, schema: Any, columns: dict[str, Any]) -> Any:
