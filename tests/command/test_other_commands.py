@@ -64,12 +64,40 @@ def test_doctor_reads_the_memory_limit_of_both_versions(
     assert checkup.memory_limit(lambda path: files.get(path, "")) == limit
 
 
+def test_explanation_says_how_to_learn_more(folder: Folder) -> None:
+    ended = folder.run("explain", "work:same")
+    assert ended.code == 0
+    assert ended.out.endswith("hint: name a file of records to try it on\n")
+
+
+def test_comparison_shows_a_table(folder: Folder) -> None:
+    folder.json_lines("in.jsonl", range(8))
+    ended = folder.run(
+        *("compare", "work:same", "in.jsonl", "--sample", "5", "--json", "figures.json"),
+        *("--backends", "serial,threads"),
+    )
+    assert ended.code == 0
+    assert ended.out.startswith("same, 5 items, ")
+    assert folder.has("figures.json")
+
+
 def test_trace_says_where_the_time_went(folder: Folder) -> None:
     events = [{"ph": "X", "name": "f", "pid": 1, "tid": 1, "ts": 0, "dur": 2_000_000}]
     folder.write("trace.json", json.dumps({"traceEvents": events}))
     ended = folder.run("trace", "trace.json")
     assert ended.code == 0
     assert ended.out.startswith("2.000 s on 1 lanes\n")
+
+
+def test_trace_of_a_run_can_be_summed_up(folder: Folder) -> None:
+    folder.json_lines("in.jsonl", range(50))
+    ended = folder.run("run", "work:double", "in.jsonl", "-o", "out.jsonl", "--trace", "trace.json")
+    assert (ended.code, ended.said) == (0, "")
+    assert folder.values("out.jsonl") == list(range(0, 100, 2))
+    ended = folder.run("trace", "trace.json")
+    assert ended.code == 0
+    lanes = re.findall(r"^worker \d+ .* (\d+)$", ended.out, re.M)
+    assert sum(map(int, lanes)) == 50
 
 
 def test_file_that_is_no_trace(folder: Folder) -> None:

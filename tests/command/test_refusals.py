@@ -53,6 +53,14 @@ def test_missing_file_of_a_function(folder: Folder) -> None:
     )
 
 
+def test_file_that_another_module_hides(folder: Folder) -> None:
+    (folder.path / "sub").mkdir()
+    folder.write("sub/os.py", "def same(value):\n    return value\n")
+    said = refused(folder, "run", "sub/os.py:same", "in.jsonl", *TO)
+    assert said.startswith("allcores: `sub/os.py` is hidden by another module of its name, `/")
+    assert said.endswith("os.py`\nhint: rename the file\n")
+
+
 def test_import_that_raises(folder: Folder) -> None:
     folder.write("broken.py", "import os\n\n1 / 0\n")
     assert refused(folder, "run", "broken:fn", "in.jsonl", *TO) == (
