@@ -251,6 +251,13 @@ def test_csv_without_a_header(folder: Folder) -> None:
     )
 
 
+def test_csv_with_two_columns_of_one_name(folder: Folder) -> None:
+    folder.write("in.csv", 'a,"b c","b c"\n1,2,3\n')
+    assert refused(folder, "run", "work:same", "in.csv", *TO) == (
+        "allcores: the header of `in.csv` names `b c` twice\nhint: rename one of them\n"
+    )
+
+
 def test_retry_of_what_never_ran(folder: Folder) -> None:
     assert refused(folder, *RUN, *TO, "--retry-failed") == (
         "allcores: `out.jsonl.errors.jsonl` lists no failed items\n"

@@ -127,6 +127,7 @@ impl Host for PythonHost {
             let feed = Feed { source: Mutex::new(source), is_ordered: job.ordered };
             let told = PyDict::new(py);
             told.set_item("target", &job.target)?;
+            told.set_item("name", &job.name)?;
             told.set_item("source", job.input.name())?;
             told.set_item("drain", job.output.name())?;
             told.set_item("calling", job.calling.name())?;

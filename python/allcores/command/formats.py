@@ -150,12 +150,19 @@ def _line(result: Any) -> bytes:
         raise ValueError("the result has a lone surrogate, which UTF-8 can't hold") from None
 
 
-def _csv_parser(header: bytes) -> Parse:
+def columns(header: bytes) -> list[str]:
+    """The names in the header of a CSV file."""
     import csv
     import sys
 
     csv.field_size_limit(sys.maxsize)
-    names = next(csv.reader([_text(header)]), [])
+    return next(csv.reader([_text(header)]), [])
+
+
+def _csv_parser(header: bytes) -> Parse:
+    import csv
+
+    names = columns(header)
 
     def parse(record: bytes) -> dict[str, str]:
         try:

@@ -42,6 +42,7 @@ class Host:
         feed: Iterable[Any],
         *,
         target: str,
+        name: str,
         source: str,
         drain: str,
         calling: str,
@@ -64,6 +65,15 @@ class Host:
             from . import tables
 
             tables._parquet()
+        if header is not None:
+            from .formats import columns
+
+            names = columns(header)
+            for column in names:
+                if names.count(column) > 1:
+                    raise Refused(
+                        f"the header of `{name}` names `{column}` twice\nhint: rename one of them"
+                    )
         job = Job(target, source, drain, calling, header, retries, ordered)
         try:
             # What the function raises is tried again by the job itself.

@@ -202,6 +202,7 @@ fn items(
 fn job(options: &RunOptions, plan: &Plan, header: Option<Vec<u8>>) -> Job {
     Job {
         target: options.target.clone(),
+        name: plan.input.name(),
         input: plan.input_format,
         output: plan.output_format,
         calling: options.args,
