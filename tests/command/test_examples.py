@@ -72,6 +72,50 @@ def files() -> dict[str, str]:
     return dict(re.findall(r"<!-- file: ([\w.]+) -->\n```\w*\n(.*?)```", text, re.DOTALL))
 
 
+def bash(folder: Folder, command: str) -> subprocess.CompletedProcess[bytes]:
+    """What becomes of a command as it is typed; what it says comes with what it prints."""
+    return subprocess.run(
+        [
+            "bash",
+            "-c",
+            f'allcores() {{ {shlex.quote(sys.executable)} -m allcores "$@"; }}; {command}',
+        ],
+        cwd=folder.path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=scripts.LIMIT_SECONDS,
+        env=scripts.environment(),
+        check=False,
+    )
+
+
+def test_readme_shows_three_commands_that_do_what_it_says(folder: Folder) -> None:
+    [block] = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    run, retry, pipe = [line.removeprefix("$ ") for line in block.splitlines()]
+    module = """
+        def function(number):
+            if number == 2: raise OSError("not yet")
+            return number * number
+
+        def measure(path):
+            return len(open(path).read())
+    """
+    folder.write("my_module.py", module)
+    folder.json_lines("inputs.jsonl", [1, 2, 3])
+    folder.write("note.txt", "four")
+    assert bash(folder, run).returncode == 1
+    assert folder.values("results.jsonl") == [1, 9]
+    assert bash(folder, run).returncode == 1  # it is complete, with what failed
+    folder.write("my_module.py", module.replace("number == 2", "number > 3"))
+    ended = bash(folder, retry)
+    assert (ended.returncode, ended.stdout) == (0, b"")
+    assert folder.values("results.jsonl") == [1, 4, 9]
+    ended = bash(folder, pipe)
+    assert (ended.returncode, ended.stdout) == (0, b"")
+    assert folder.values("measures.jsonl") == [4]
+
+
 @pytest.mark.parametrize(("name", "block"), shown(), ids=[name for name, _ in shown()])
 def test_document_shows_what_happens(folder: Folder, name: str, block: str) -> None:
     for path, content in files().items():
@@ -80,17 +124,7 @@ def test_document_shows_what_happens(folder: Folder, name: str, block: str) -> N
     said = []
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
-        program = f'allcores() {{ {shlex.quote(sys.executable)} -m allcores "$@"; }}; {command}'
-        ended = subprocess.run(
-            ["bash", "-c", program],
-            cwd=folder.path,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=scripts.LIMIT_SECONDS,
-            env=scripts.environment(),
-            check=False,
-        )
+        ended = bash(folder, command)
         said.append((command, ended.stdout.decode(), expected))
     assert len(said) > 0
     assert [got for _, got, _ in said] == [expected for _, _, expected in said]

@@ -149,6 +149,25 @@ def test_run_killed_ten_times_gives_the_same_bytes_and_runs_nothing_twice_that_w
     assert not folder.has("out.jsonl.journal")
 
 
+@pytest.mark.parametrize("ending", ["csv", "txt", "parquet"])
+def test_run_in_every_format_killed_thrice_gives_the_same_bytes(
+    folder: Folder, told: Told, rng: random.Random, ending: str
+) -> None:
+    records(folder, 1000)
+    folder.run("run", "tells:quiet", "in.jsonl", "-o", f"whole.{ending}")
+    command = ("run", "tells:fn", "in.jsonl", "-o", f"out.{ending}", "--resume", "-j", "2")
+    for _ in range(3):
+        with running(folder, *command) as process:
+            told.take(rng.randrange(1, 250))
+            os.kill(process.pid, signal.SIGKILL)
+        told.rest()
+    with running(folder, *command) as process:
+        told.all_of(process)
+    assert process.returncode == 1
+    found, whole = (folder.path / f"{name}.{ending}" for name in ("out", "whole"))
+    assert found.read_bytes() == whole.read_bytes()
+
+
 def test_unordered_run_goes_on_with_what_is_missing(folder: Folder, told: Told) -> None:
     count = 5000
     records(folder, count)

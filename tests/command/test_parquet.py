@@ -114,3 +114,28 @@ def test_file_that_is_no_table(folder: Folder) -> None:
     assert ended.code == 2
     assert ended.said.startswith("allcores: `in.parquet` can't be read as Parquet: ")
     assert folder.names() == ["in.parquet"]
+
+
+def test_table_that_can_not_be_written_is_made_by_going_on(folder: Folder) -> None:
+    folder.json_lines("in.jsonl", [1, 2, 3])
+    (folder.path / "out.parquet.partial").mkdir()
+    command = ("run", "work:same", "in.jsonl", "-o", "out.parquet")
+    ended = folder.run(*command)
+    assert (ended.code, ended.said) == (
+        1,
+        "allcores: `out.parquet` could not be written: Is a directory\n"
+        "hint: make room, then the same command with `--resume` goes on where it stopped\n",
+    )
+    (folder.path / "out.parquet.partial").rmdir()
+    assert folder.run(*command, "--resume").code == 0
+    assert folder.names() == ["in.jsonl", "out.parquet"]
+    arrow(folder, "assert read().to_pydict() == {'result': [1, 2, 3]}")
+
+
+def test_empty_table_gives_an_empty_table(folder: Folder) -> None:
+    arrow(folder, "write(a=pyarrow.array([], pyarrow.int8()))")
+    for output in ("out.jsonl", "out.parquet"):
+        ended = folder.run("run", "work:same", "in.parquet", "-o", output)
+        assert (ended.code, ended.said) == (0, "")
+    assert folder.text("out.jsonl") == ""
+    arrow(folder, "assert read().num_rows == 0")

@@ -53,6 +53,14 @@ def test_missing_file_of_a_function(folder: Folder) -> None:
     )
 
 
+def test_file_that_another_module_hides(folder: Folder) -> None:
+    (folder.path / "sub").mkdir()
+    folder.write("sub/os.py", "def same(value):\n    return value\n")
+    said = refused(folder, "run", "sub/os.py:same", "in.jsonl", *TO)
+    assert said.startswith("allcores: `sub/os.py` is hidden by another module of its name, `/")
+    assert said.endswith("os.py`\nhint: rename the file\n")
+
+
 def test_import_that_raises(folder: Folder) -> None:
     folder.write("broken.py", "import os\n\n1 / 0\n")
     assert refused(folder, "run", "broken:fn", "in.jsonl", *TO) == (
@@ -150,6 +158,128 @@ def test_input_and_output_that_are_the_same_file(folder: Folder) -> None:
     assert folder.text("in.jsonl") == "1\n2\n3\n"
 
 
+def test_streams_that_are_the_same_file(folder: Folder) -> None:
+    same = "allcores: input and output are the same file, `in.jsonl`\nhint: choose another name\n"
+    ended = folder.run(*RUN, behind=">> in.jsonl")
+    assert (ended.code, ended.said) == (2, same)
+    ended = folder.run(
+        *("run", "work:same", "--format", "jsonl", "-o", "in.jsonl", "--overwrite"),
+        behind="< in.jsonl",
+    )
+    assert (ended.code, ended.said) == (2, same)
+    assert folder.text("in.jsonl") == "1\n2\n3\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "one", "other"),
+    [
+        ("--errors", "./out.jsonl", "output", "the list of errors"),
+        ("--errors", "out.jsonl.journal", "the journal", "the list of errors"),
+        ("--trace", "in.jsonl", "input", "the trace"),
+        ("--trace", "out.jsonl", "output", "the trace"),
+        ("--trace", "out.jsonl.errors.jsonl", "the list of errors", "the trace"),
+    ],
+)
+def test_other_files_that_are_the_same(
+    folder: Folder, option: str, path: str, one: str, other: str
+) -> None:
+    assert refused(folder, *RUN, *TO, option, path) == (
+        f"allcores: {one} and {other} are the same file, `{path}`\nhint: choose another name\n"
+    )
+
+
+@pytest.mark.parametrize("option", ["--errors", "--trace"])
+def test_other_files_that_can_not_be_written(folder: Folder, option: str) -> None:
+    for more in ((), TO):
+        assert refused(folder, *RUN, *more, option, "none/file") == (
+            "allcores: `none/file` can't be written: No such file or directory (os error 2)\n"
+            "hint: look at its folder and its permissions\n"
+        )
+        assert refused(folder, *RUN, *more, option, ".") == (
+            "allcores: `.` can't be written: is a directory\n"
+            "hint: look at its folder and its permissions\n"
+        )
+
+
+@pytest.mark.parametrize("option", ["--html", "--json"])
+def test_pages_of_a_comparison_that_can_not_be_written(folder: Folder, option: str) -> None:
+    assert refused(folder, "compare", "work:same", "in.jsonl", option, "none/file") == (
+        "allcores: `none/file` can't be written: No such file or directory (os error 2)\n"
+        "hint: look at its folder and its permissions\n"
+    )
+
+
+def test_trace_that_would_replace_a_device(folder: Folder) -> None:
+    assert refused(folder, *RUN, *TO, "--trace", "/dev/null") == (
+        "allcores: `/dev/null` can't be written: it is no regular file\n"
+        "hint: look at its folder and its permissions\n"
+    )
+
+
+def test_errors_that_nobody_could_go_on_with(folder: Folder) -> None:
+    assert refused(folder, *RUN, *TO, "--errors", "/dev/null", "--overwrite") == (
+        "allcores: `/dev/null` is no file that keeps what failed\n"
+        "hint: name a file; `--retry-failed` and `--resume` read it\n"
+    )
+
+
+def test_output_that_is_a_folder(folder: Folder) -> None:
+    assert refused(folder, *RUN, "-o", ".") == (
+        "allcores: `.` can't be written: is a directory\n"
+        "hint: look at its folder and its permissions\n"
+    )
+
+
+def test_compressed_files(folder: Folder) -> None:
+    folder.write("in.jsonl.gz", b"\x1f\x8b")
+    assert refused(folder, "run", "work:same", "in.jsonl.gz", *TO) == (
+        "allcores: `in.jsonl.gz` is compressed\n"
+        "hint: send it through a pipe: "
+        "`gzip -dc in.jsonl.gz | allcores run … - --format …`\n"
+    )
+    assert refused(folder, *RUN, "-o", "out.jsonl.xz") == (
+        "allcores: `out.jsonl.xz` is compressed\n"
+        "hint: send it through a pipe: `allcores run … | xz > out.jsonl.xz`\n"
+    )
+
+
+def test_csv_without_a_header(folder: Folder) -> None:
+    folder.write("in.csv", "\n1,2\n")
+    assert refused(folder, "run", "work:same", "in.csv", *TO) == (
+        "allcores: `in.csv` has no header line\n"
+        "hint: the first line of a CSV file names its columns\n"
+    )
+
+
+def test_csv_with_two_columns_of_one_name(folder: Folder) -> None:
+    folder.write("in.csv", 'a,"b c","b c"\n1,2,3\n')
+    assert refused(folder, "run", "work:same", "in.csv", *TO) == (
+        "allcores: the header of `in.csv` names `b c` twice\nhint: rename one of them\n"
+    )
+
+
+def test_retry_of_what_never_ran(folder: Folder) -> None:
+    assert refused(folder, *RUN, *TO, "--retry-failed") == (
+        "allcores: `out.jsonl.errors.jsonl` lists no failed items\n"
+        "hint: `--retry-failed` needs the output and the errors of a finished run\n"
+    )
+
+
+def test_retry_of_a_table(folder: Folder) -> None:
+    assert refused(folder, *RUN, "-o", "out.parquet", "--retry-failed") == (
+        "allcores: failed items of a Parquet output can't be put in their places later\n"
+        "hint: write `.jsonl` or `.csv` if you want to retry\n"
+    )
+
+
+def test_option_that_a_backend_can_not_keep(folder: Folder) -> None:
+    said = refused(folder, *RUN, *TO, "--backend", "threads", "--timeout", "1")
+    assert said.startswith(
+        "allcores: `timeout` could not be kept on backend `threads`: "
+        "a thread can't be stopped from outside\nhint: use `--backend processes`"
+    )
+
+
 def test_output_that_exists_is_kept(folder: Folder) -> None:
     folder.write("out.jsonl", "precious\n")
     assert refused(folder, *RUN, *TO) == (
@@ -205,6 +335,17 @@ def test_malformed_json_names_file_line_and_value(folder: Folder, line: str, mes
         "hint: the same command with `--retry-failed` runs only those\n"
     )
     assert folder.text("out.jsonl") == "1\n2\n"
+
+
+def test_malformed_line_of_50_mb_is_shown_cut(folder: Folder) -> None:
+    long = "x" * 50_000_000
+    folder.write("bad.jsonl", f"1\n{long}\n2\n")
+    ended = folder.run("run", "work:same", "bad.jsonl")
+    assert (ended.code, ended.out) == (1, "1\n2\n")
+    assert ended.said == (
+        "allcores: line 2 of `bad.jsonl`: Malformed: no JSON: Expecting value, at column 1\n"
+        f"  it was: `{long[:200]}…`\n"
+    )
 
 
 def test_bytes_that_are_no_utf_8(folder: Folder) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 
 import pytest
 from support.commands import Folder
@@ -80,6 +82,43 @@ def test_worker_that_dies_costs_one_item(folder: Folder) -> None:
     assert (failed["index"], failed["line"], failed["type"]) == (5, 6, "WorkerDied")
 
 
+@pytest.mark.parametrize("more", [(), ("--unordered",)])
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (
+            "os.kill(os.getpid(), signal.SIGKILL)",
+            "WorkerDied: A process in the process pool was terminated abruptly while the future "
+            "was running or pending. worker `PID` was ended by `SIGKILL` while it ran `ends:fn`",
+        ),
+        ("sys.exit(3)", "SystemExit: 3"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ],
+)
+def test_item_that_ends_its_process_is_named_and_costs_no_other(
+    folder: Folder, end: str, told: str, more: tuple[str, ...]
+) -> None:
+    program = (
+        f"import os, signal, sys\n\ndef fn(value):\n    if value == 5: {end}\n    return value\n"
+    )
+    folder.write("ends.py", program)
+    # An empty line: the item's line is not its index.
+    folder.write("in.jsonl", "\n" + "".join(f"{value}\n" for value in range(20)))
+    ended = folder.run("run", "ends:fn", "in.jsonl", "-o", "out.jsonl", *more)
+    assert ended.code == 1
+    assert re.sub(r"worker `\d+`", "worker `PID`", ended.said) == (
+        "allcores: 1 item failed, listed in `out.jsonl.errors.jsonl`\n"
+        f"  line 7 of `in.jsonl`: {told}\n"
+        "  it was: `5`\n"
+        "hint: the same command with `--retry-failed` runs only those\n"
+    )
+    found = folder.values("out.jsonl")
+    values = sorted(each["result"] for each in found) if more else found
+    assert values == [value for value in range(20) if value != 5]
+    [failed] = folder.values("out.jsonl.errors.jsonl")
+    assert (failed["index"], failed["line"]) == (5, 7)
+
+
 def test_item_over_its_time_fails_alone(folder: Folder) -> None:
     folder.write("slow.py", "def fn(value):\n    while value == 1: pass\n    return value\n")
     folder.json_lines("in.jsonl", range(4))
@@ -87,7 +126,8 @@ def test_item_over_its_time_fails_alone(folder: Folder) -> None:
     assert ended.code == 1
     assert folder.values("out.jsonl") == [0, 2, 3]
     [failed] = folder.values("out.jsonl.errors.jsonl")
-    assert (failed["index"], failed["type"]) == (1, "TaskTimeout")
+    assert (failed["index"], failed["type"], failed["input"]) == (1, "TaskTimeout", "1")
+    assert failed["message"].startswith("`slow:fn` ran longer than `0.5` seconds")
 
 
 def test_item_that_raised_is_tried_again(folder: Folder) -> None:
@@ -140,6 +180,38 @@ def test_function_of_a_file_is_found_wherever_it_lies(folder: Folder) -> None:
     folder.write("sub/there.py", "def fn(value):\n    return value + 1\n")
     folder.json_lines("in.jsonl", [1])
     assert folder.run("run", "sub/there.py:fn", "in.jsonl").out == "2\n"
+
+
+def test_function_may_be_anything_that_can_be_called(folder: Folder) -> None:
+    (folder.path / "shop" / "prices").mkdir(parents=True)
+    folder.write("shop/prices/of.py", "double = lambda value: 2 * value\n")
+    folder.write(
+        "shelf.py",
+        """
+        class Shelf:
+            def __init__(self, height):
+                self.height = height
+            def above(self, value):
+                return self.height + value
+
+        low = Shelf(10)
+        """,
+    )
+    folder.json_lines("in.jsonl", [1])
+    for target, result in [
+        ("shop.prices.of:double", "2"),
+        ("shelf:low.above", "11"),
+        ("math:sqrt", "1.0"),
+        ("builtins:str", '"1"'),
+    ]:
+        ended = folder.run("run", target, "in.jsonl")
+        assert (ended.code, ended.out, ended.said) == (0, f"{result}\n", "")
+
+
+def test_pipe_with_a_name_is_read_once(folder: Folder) -> None:
+    os.mkfifo(folder.path / "pipe")
+    ended = folder.run(*("run", "work:same", "pipe", "--format", "jsonl"), before="seq 3 > pipe &")
+    assert (ended.code, ended.out, ended.said) == (0, "1\n2\n3\n", "")
 
 
 def test_json_is_what_python_makes_of_it(folder: Folder) -> None:

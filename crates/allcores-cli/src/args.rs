@@ -36,6 +36,7 @@ pub(crate) enum Command {
     /// Print the completions for a shell
     Completions {
         /// bash, elvish, fish, powershell or zsh
+        #[arg(hide_possible_values = true)]
         shell: Shell,
     },
     /// Print the manual page
@@ -102,7 +103,8 @@ pub(crate) struct RunOptions {
     #[arg(long, help_heading = "Files", conflicts_with_all = ["resume", "retry_failed"])]
     pub(crate) overwrite: bool,
 
-    /// Where to run: processes, threads, interpreters, serial, or auto for what is measured best
+    /// Where to run: processes (one that dies costs one item), threads, interpreters, serial, or
+    /// auto for what is measured best
     #[arg(long, value_name = "BACKEND", default_value = "processes", help_heading = "Running")]
     pub(crate) backend: String,
 
@@ -279,7 +281,7 @@ mod tests {
 
     #[test]
     fn help_can_be_used_without_the_docs() {
-        for command in ["", "run", "compare", "explain", "doctor", "trace"] {
+        for command in ["", "run", "compare", "explain", "doctor", "trace", "completions", "man"] {
             let name = if command.is_empty() { "help" } else { command };
             insta::assert_snapshot!(format!("help-{name}"), shown(&format!("{command} --help")));
         }
@@ -296,6 +298,10 @@ mod tests {
             "run a:b in.txt --resume --overwrite",
             "run a:b in.txt --accept-changes",
             "run a:b in.txt --tiemout 3",
+            "run a:b in.txt --retries many",
+            "run a:b in.txt --retry-failed --resume",
+            "run a:b in.txt --args star",
+            "completions tcsh",
         ];
         let all: Vec<String> =
             wrong.iter().map(|each| format!("$ allcores {each}\n{}", shown(each))).collect();

@@ -20,6 +20,14 @@ pub(crate) enum Error {
         /// The option that would.
         option: &'static str,
     },
+    /// What is compressed comes and goes through a pipe.
+    #[error("`{}` is compressed\nhint: send it through a pipe: `{pipe}`", .path.display())]
+    Compressed {
+        /// Which.
+        path: PathBuf,
+        /// How.
+        pipe: String,
+    },
     /// A table can't come or go through a pipe.
     #[error("a Parquet file can't be read from or written to a pipe\nhint: name a file")]
     TableInPipe,
@@ -40,6 +48,15 @@ pub(crate) enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Failed items can't be listed there.
+    #[error(
+        "`{}` is no file that keeps what failed\n\
+         hint: name a file; `--retry-failed` and `--resume` read it", .path.display()
+    )]
+    NoListing {
+        /// Where.
+        path: PathBuf,
     },
     /// Two of the files are one.
     #[error("{one} and {other} are the same file, `{}`\nhint: choose another name", .path.display())]
@@ -190,5 +207,69 @@ impl Error {
             Error::Unread => UNREAD,
             _ => USAGE,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
+    use super::{Error, Said};
+
+    /// The one that comes after `error` in the list; a new variant does not compile without a place
+    /// in it.
+    fn next(error: Option<&Error>) -> Option<Error> {
+        let path = || PathBuf::from("folder/file");
+        let source = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let said = || Said("words of Python's\nhint: and its hint".to_owned());
+        Some(match error {
+            None => Error::UnknownFormat { path: path(), option: "--format" },
+            Some(Error::UnknownFormat { .. }) => {
+                Error::Compressed { path: path(), pipe: "gzip -dc …".to_owned() }
+            }
+            Some(Error::Compressed { .. }) => Error::TableInPipe,
+            Some(Error::TableInPipe) => Error::Unreadable { path: path(), source: source() },
+            Some(Error::Unreadable { .. }) => Error::Unwritable { path: path(), source: source() },
+            Some(Error::Unwritable { .. }) => Error::NoListing { path: path() },
+            Some(Error::NoListing { .. }) => {
+                Error::SameFile { one: "input", other: "output", path: path() }
+            }
+            Some(Error::SameFile { .. }) => Error::OutputExists { path: path() },
+            Some(Error::OutputExists { .. }) => Error::Unfinished { path: path() },
+            Some(Error::Unfinished { .. }) => Error::Locked { path: path() },
+            Some(Error::Locked { .. }) => Error::NoFile { what: "`--resume`" },
+            Some(Error::NoFile { .. }) => Error::Different {
+                path: path(),
+                what: "function".to_owned(),
+                was: "`a:b`".to_owned(),
+                now: "`a:c`".to_owned(),
+            },
+            Some(Error::Different { .. }) => {
+                Error::Damaged { path: path(), why: "it is shorter than it was" }
+            }
+            Some(Error::Damaged { .. }) => Error::NothingFailed { path: path() },
+            Some(Error::NothingFailed { .. }) => Error::TableRetry,
+            Some(Error::TableRetry) => Error::NoHeader { path: path() },
+            Some(Error::NoHeader { .. }) => {
+                Error::WriteFailed { path: path(), source: source(), hint: "make room".to_owned() }
+            }
+            Some(Error::WriteFailed { .. }) => Error::Unread,
+            Some(Error::Unread) => {
+                Error::NoTrace { path: path(), why: "nothing ran in it".to_owned() }
+            }
+            Some(Error::NoTrace { .. }) => Error::Interrupted { hint: " after 3 items".to_owned() },
+            Some(Error::Interrupted { .. }) => Error::Refused(said()),
+            Some(Error::Refused(_)) => Error::Broken(said()),
+            Some(Error::Broken(_)) => return None,
+        })
+    }
+
+    #[test]
+    fn every_error_says_what_happened_and_what_to_do() {
+        let all = std::iter::successors(next(None), |error| next(Some(error)));
+        let words: Vec<String> =
+            all.map(|error| format!("{}: {error}\n", error.exit_code())).collect();
+        insta::assert_snapshot!("every-error", words.join("\n"));
     }
 }

@@ -49,8 +49,31 @@ impl Format {
             Some("txt" | "text" | "lst" | "list" | "lines") => Ok(Format::Text),
             Some("csv") => Ok(Format::Csv),
             Some("parquet" | "pq") => Ok(Format::Parquet),
-            _ => Err(Error::UnknownFormat { path: path.to_owned(), option }),
+            other => Err(match other.and_then(packer) {
+                Some(packer) => compressed(path, option, packer),
+                None => Error::UnknownFormat { path: path.to_owned(), option },
+            }),
         }
+    }
+}
+
+fn compressed(path: &Path, option: &str, packer: &str) -> Error {
+    let shown = path.display();
+    let pipe = match option {
+        "--format" => format!("{packer} -dc {shown} | allcores run … - --format …"),
+        _ => format!("allcores run … | {packer} > {shown}"),
+    };
+    Error::Compressed { path: path.to_owned(), pipe }
+}
+
+/// What makes files with this ending, and reads them.
+fn packer(ending: &str) -> Option<&'static str> {
+    match ending {
+        "gz" => Some("gzip"),
+        "bz2" => Some("bzip2"),
+        "xz" => Some("xz"),
+        "zst" => Some("zstd"),
+        _ => None,
     }
 }
 

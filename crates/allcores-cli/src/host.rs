@@ -50,6 +50,8 @@ pub trait Results {
 pub struct Job {
     /// `module:function`.
     pub target: String,
+    /// The input as messages name it.
+    pub name: String,
     /// How the record lies in its bytes.
     pub input: Format,
     /// How the result shall.

@@ -7,9 +7,13 @@ use crate::error::Error;
 use crate::formats::Format;
 use crate::host::{Host, Request};
 use crate::render;
+use crate::run::check::can_be_written;
 
 /// Compares the rungs; the exit code.
 pub(crate) fn compare(options: &CompareOptions, host: &dyn Host) -> Result<u8, Error> {
+    for path in [&options.html, &options.json].into_iter().flatten() {
+        can_be_written(path)?;
+    }
     let words = host.compare(&Request {
         target: options.target.clone(),
         input: Some(options.input.clone()),

@@ -127,6 +127,7 @@ impl Host for PythonHost {
             let feed = Feed { source: Mutex::new(source), is_ordered: job.ordered };
             let told = PyDict::new(py);
             told.set_item("target", &job.target)?;
+            told.set_item("name", &job.name)?;
             told.set_item("source", job.input.name())?;
             told.set_item("drain", job.output.name())?;
             told.set_item("calling", job.calling.name())?;
@@ -243,18 +244,15 @@ impl PythonResults<'_> {
             take(Outcome::Failed(position, Failure { kind, message, traceback, input }));
             return;
         }
-        let told = |name: &str| {
-            let found = value.getattr(name).ok().filter(|found| !found.is_none());
-            found.map(|found| words(&found)).unwrap_or_default()
-        };
-        let index = value.getattr("index").and_then(|index| index.extract()).ok();
-        let kind = value.get_type().name().map(|name| name.to_string()).unwrap_or_default();
-        let failure = Failure {
-            kind,
-            message: words(value),
-            traceback: told("stack"),
-            input: told("argument"),
-        };
+        let host = self.host.host.bind(value.py());
+        let told = host.call_method1("failure", (value, self.is_ordered));
+        let found: PyResult<(String, String, String, String, Option<u64>)> =
+            told.and_then(|told| told.extract());
+        let (kind, message, traceback, input, index) = found.unwrap_or_else(|_| {
+            let kind = value.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+            (kind, words(value), String::new(), String::new(), None)
+        });
+        let failure = Failure { kind, message, traceback, input };
         take(Outcome::Failed(if self.is_ordered { None } else { index }, failure));
     }
 }

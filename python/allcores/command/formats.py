@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     Write = Callable[[Any], bytes]
 
 
+PROBE = {"a": [1, 2.5, None, True, float("inf")], 'ü"': {}}
+"""Holds what encoders might differ in."""
+
+
 class Malformed(ValueError):
     """A record is not what its format wants."""
 
@@ -51,11 +55,20 @@ def _same(value: Any) -> Any:
 def _json_parser() -> Parse:
     from json import JSONDecodeError, JSONDecoder
 
-    decode = JSONDecoder().decode
+    decoder: Any = JSONDecoder()
+    decode, scan = decoder.decode, decoder.scan_once
 
     def parse(record: bytes) -> Any:
         try:
-            return decode(record.decode())
+            text = record.decode()
+            try:
+                # As `decode`, without its looks at the blanks around a value: there are none.
+                value, end = scan(text, 0)
+                if end == len(text):
+                    return value
+            except StopIteration:
+                pass
+            return decode(text)
         except JSONDecodeError as error:
             raise Malformed(f"no JSON: {error.msg}, at column {error.pos + 1}") from None
         except UnicodeDecodeError as error:
@@ -71,7 +84,7 @@ def _json_parser() -> Parse:
 def _json_writer() -> Write:
     from json import JSONEncoder
 
-    readable = JSONEncoder(ensure_ascii=False, default=_plain).encode
+    readable = _readable_encoder()
     ascii_only = JSONEncoder(default=_plain).encode
 
     def write(result: Any) -> bytes:
@@ -81,6 +94,38 @@ def _json_writer() -> Write:
             return ascii_only(result).encode()
 
     return write
+
+
+def _readable_encoder() -> Callable[[Any], str]:
+    """`JSONEncoder.encode`, which makes an encoder in C for each value, with one for all; where
+    this Python's can't be had that way, itself.
+    """
+    from importlib import import_module
+    from json import JSONEncoder
+
+    encoder: Any = import_module("json.encoder")
+    encode = JSONEncoder(ensure_ascii=False, default=_plain).encode
+    underway: dict[int, Any] = {}
+    try:
+        escaped = encoder.encode_basestring
+        parts = encoder.c_make_encoder(
+            underway, _plain, escaped, None, ": ", ", ", False, False, True
+        )
+        if "".join(parts(PROBE, 0)) != encode(PROBE):
+            return encode
+    except (AttributeError, TypeError):
+        return encode
+    join = "".join
+
+    def encode_with_one(value: Any) -> str:
+        try:
+            return join(parts(value, 0))
+        except Exception:
+            # It may be a circle, or another thread that is underway with the same list.
+            underway.clear()
+            return encode(value)
+
+    return encode_with_one
 
 
 def _plain(value: Any) -> Any:
@@ -105,12 +150,19 @@ def _line(result: Any) -> bytes:
         raise ValueError("the result has a lone surrogate, which UTF-8 can't hold") from None
 
 
-def _csv_parser(header: bytes) -> Parse:
+def columns(header: bytes) -> list[str]:
+    """The names in the header of a CSV file."""
     import csv
     import sys
 
     csv.field_size_limit(sys.maxsize)
-    names = next(csv.reader([_text(header)]), [])
+    return next(csv.reader([_text(header)]), [])
+
+
+def _csv_parser(header: bytes) -> Parse:
+    import csv
+
+    names = columns(header)
 
     def parse(record: bytes) -> dict[str, str]:
         try:

@@ -42,6 +42,7 @@ class Host:
         feed: Iterable[Any],
         *,
         target: str,
+        name: str,
         source: str,
         drain: str,
         calling: str,
@@ -54,6 +55,8 @@ class Host:
         trace: str | None,
     ) -> Iterator[Any]:
         """What comes of the items of `feed`: bytes, tuples for failures, exceptions of the pool."""
+        import re
+
         from ..errors import WorkerDied
         from ..ladder.mapping import map
         from .job import Job
@@ -62,6 +65,15 @@ class Host:
             from . import tables
 
             tables._parquet()
+        if header is not None:
+            from .formats import columns
+
+            names = columns(header)
+            for column in names:
+                if names.count(column) > 1:
+                    raise Refused(
+                        f"the header of `{name}` names `{column}` twice\nhint: rename one of them"
+                    )
         job = Job(target, source, drain, calling, header, retries, ordered)
         try:
             # What the function raises is tried again by the job itself.
@@ -78,7 +90,22 @@ class Host:
                 trace=trace,
             )
         except (ValueError, TypeError, NotImplementedError) as error:
-            raise Refused(str(error)) from error
+            # Its hints are for programs.
+            words = re.sub(r"`backend='(\w+)'`", r"`--backend \1`", str(error))
+            raise Refused(words) from error
+
+    def failure(self, error: BaseException, ordered: bool) -> tuple[str, str, str, str, int | None]:
+        """What became of an item for which the pool has no result: kind, message, stack, record,
+        and its position if that is known.
+        """
+        from .job import recorded
+
+        message = str(error)
+        index, argument = getattr(error, "index", None), getattr(error, "argument", None) or ""
+        # The pool counts the items of this run, the user those of the file.
+        message = message.replace(f"(index {index}, {argument})", "")
+        stack = getattr(error, "stack", None) or ""
+        return type(error).__name__, message, stack, recorded(argument, ordered), index
 
     def rows(self, path: str) -> int:
         """How many rows a table has."""

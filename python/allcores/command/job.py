@@ -82,7 +82,8 @@ def prepared(
         while True:
             try:
                 return write(call(value))
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as error:
+                vars(error)["argument"] = repr(record)
                 raise
             except BaseException as error:
                 if not left or not isinstance(error, Exception):
@@ -138,6 +139,18 @@ def failure(error: BaseException, record: Any, *, with_traceback: bool = True) -
         message = "<its text could not be made>"
     told = (type(error).__name__, message, words, shown)
     return tuple(text.encode(errors="backslashreplace").decode() for text in told)
+
+
+def recorded(argument: str, ordered: bool) -> str:
+    """The record in a pool's text for the argument of a call, as `failure` shows it."""
+    from ast import literal_eval
+
+    try:
+        value = literal_eval(argument)
+    except (ValueError, SyntaxError):
+        return argument
+    record = value if ordered or not isinstance(value, tuple) else value[-1]
+    return _cut(record.decode(errors="backslashreplace") if isinstance(record, bytes) else record)
 
 
 def _theirs(traceback: TracebackType | None) -> TracebackType | None:

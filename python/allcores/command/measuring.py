@@ -56,7 +56,10 @@ def explain(
     """What is to be said of the function, and of it over the first records."""
     fn = _callable(target, calling)
     items = None if path is None else values(path, source, sample)
-    return f"{_from_the_ladder('explain')(fn, items)}\n"
+    words = f"{_from_the_ladder('explain')(fn, items)}\n"
+    return words.replace(
+        "explain(fn, items) runs a few of them", "name a file of records to try it on"
+    )
 
 
 def _callable(where: str, calling: str) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ holds it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 1 << 13
 ROWS_OF_A_GROUP = 1 << 16
+READ_AHEAD = 1 << 16
+"""Bytes of a column."""
 
 
 def _parquet() -> tuple[Any, Any]:
@@ -34,7 +37,8 @@ def _parquet() -> tuple[Any, Any]:
 def _opened(path: str | os.PathLike[str]) -> Any:
     arrow, parquet = _parquet()
     try:
-        return parquet.ParquetFile(path)
+        # As it is asked for, not whole groups of rows: some files are one group.
+        return parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_AHEAD)
     except (arrow.ArrowException, OSError) as error:
         raise Refused(
             f"`{os.fspath(path)}` can't be read as Parquet: {error}\n"
@@ -57,7 +61,8 @@ def types(path: str | os.PathLike[str]) -> dict[str, Any]:
 def read(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """The rows, one after the other, a few thousand in memory."""
     with _opened(path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
+        # Workers may have to be forked meanwhile, which threads are no company for.
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, use_threads=False):
             yield from batch.to_pylist()
 
 
@@ -71,16 +76,16 @@ def _frames(spool: str | os.PathLike[str], indexed: bool) -> Iterator[dict[str, 
                 yield pickle.loads(frame)
 
 
-def _groups(
+def _pieces(
     spool: str | os.PathLike[str], indexed: bool, wanted: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Columns of so many rows each, as arrays."""
+    """Columns of so many rows each, as arrays, which take less memory than rows."""
     arrow, _ = _parquet()
     frames = _frames(spool, indexed)
-    while group := list(islice(frames, ROWS_OF_A_GROUP)):
-        names = dict.fromkeys(name for row in group for name in row)
+    while piece := list(islice(frames, ROWS_AT_ONCE)):
+        names = dict.fromkeys(name for row in piece for name in row)
         yield {
-            name: _array(arrow, name, [row.get(name) for row in group], wanted.get(name))
+            name: _array(arrow, name, [row.get(name) for row in piece], wanted.get(name))
             for name in names
         }
 
@@ -110,28 +115,58 @@ def write(
     """Makes a table of the frames in `spool`; `like` are types of columns, to be kept."""
     arrow, parquet = _parquet()
     schema = arrow.schema([])
-    for columns in _groups(spool, indexed, like):
+
+    def pieces() -> Iterator[dict[str, Any]]:
+        return _pieces(spool, indexed, like)
+
+    for columns in pieces():
         found = arrow.schema([(name, array.type) for name, array in columns.items()])
         try:
             schema = arrow.unify_schemas([schema, found], promote_options="permissive")
         except arrow.ArrowException as error:
-            raise Failed(
-                f"the results don't fit into one table: {error}\n"
-                "hint: nothing is lost, `--resume` tries again; return values of one type, or "
-                "write `.jsonl`"
-            ) from None
+            raise _no_table(error) from None
     part = f"{os.fspath(path)}.partial"
-    with open(part, "wb") as file:
-        with parquet.ParquetWriter(file, schema) as table:
-            for columns in _groups(spool, indexed, like):
-                length = len(next(iter(columns.values()), ()))
-                arrays = [
-                    columns[field.name].cast(field.type)
-                    if field.name in columns
-                    else arrow.nulls(length, field.type)
-                    for field in schema
-                ]
-                table.write_table(arrow.Table.from_arrays(arrays, schema=schema))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with open(part, "wb") as file:
+            with parquet.ParquetWriter(file, schema) as table:
+                _write_groups(table, (_table(arrow, schema, each) for each in pieces()))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise Failed(
+            f"`{os.fspath(path)}` could not be written: {error.strerror or error}\n"
+            "hint: make room, then the same command with `--resume` goes on where it stopped"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+
+
+def _write_groups(table: Any, pieces: Iterator[Any]) -> None:
+    arrow, _ = _parquet()
+    while group := list(islice(pieces, ROWS_OF_A_GROUP // ROWS_AT_ONCE)):
+        table.write_table(arrow.concat_tables(group))
+
+
+def _table(arrow: Any, schema: Any, columns: dict[str, Any]) -> Any:
+    """A piece of the table, with the types that hold all pieces."""
+    length = len(next(iter(columns.values()), ()))
+    try:
+        arrays = [
+            columns[field.name].cast(field.type)
+            if field.name in columns
+            else arrow.nulls(length, field.type)
+            for field in schema
+        ]
+    except arrow.ArrowException as error:
+        raise _no_table(error) from None
+    return arrow.Table.from_arrays(arrays, schema=schema)
+
+
+def _no_table(error: Exception) -> Failed:
+    return Failed(
+        f"the results don't fit into one table: {error}\n"
+        "hint: nothing is lost, `--resume` tries again; return values of one type, or write "
+        "`.jsonl`"
+    )

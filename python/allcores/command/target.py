@@ -74,8 +74,10 @@ def _module(where: str) -> Any:
         if folder not in sys.path:
             sys.path.insert(0, folder)
     try:
-        return import_module(name)
-    except KeyboardInterrupt:
+        module = import_module(name)
+        _is_from(module, where)
+        return module
+    except (KeyboardInterrupt, Refused):
         raise
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
@@ -87,6 +89,17 @@ def _module(where: str) -> Any:
         raise _unimportable(where, error) from error
     except BaseException as error:
         raise _unimportable(where, error) from error
+
+
+def _is_from(module: Any, where: str) -> None:
+    """Raises `Refused` if another module has taken the name of the file `where`."""
+    found = getattr(module, "__file__", None)
+    if not where.endswith(".py") or (found and os.path.samefile(found, where)):
+        return
+    raise Refused(
+        f"`{where}` is hidden by another module of its name, `{found or module.__name__}`\n"
+        "hint: rename the file"
+    )
 
 
 def _unimportable(where: str, error: BaseException) -> Refused:

@@ -10,6 +10,7 @@
 //! The process in the middle only splits lines and writes bytes, so that it keeps up with many
 //! workers. `start` decides where to begin; `journal` and `recover` know how far an earlier run came.
 
+pub(crate) mod check;
 pub(crate) mod feed;
 mod journal;
 mod plan;
@@ -56,7 +57,7 @@ enum End {
 /// Runs it; the exit code.
 pub(crate) fn run(options: &RunOptions, host: &dyn Host) -> Result<u8, Error> {
     let kept = Kept::aside();
-    let plan = Plan::of(options)?;
+    let plan = Plan::of(options, &kept)?;
     let code = host.fingerprint(&options.target)?;
     let paths = Paths::of(&plan);
     let begun = match &paths {
@@ -116,6 +117,7 @@ fn work(
         input: plan.input.name(),
         header,
         position: 0,
+        unplaced: options.unordered.then(Vec::new),
         old,
         failed: 0,
         first_failure: None,
@@ -125,7 +127,7 @@ fn work(
     if !matches!(end, End::All) {
         results.abandon();
     } else {
-        sink.copy_rest();
+        sink.complete();
     }
     drop(results);
     if let Some(source) = shared.lock().trouble.take() {
@@ -200,6 +202,7 @@ fn items(
 fn job(options: &RunOptions, plan: &Plan, header: Option<Vec<u8>>) -> Job {
     Job {
         target: options.target.clone(),
+        name: plan.input.name(),
         input: plan.input_format,
         output: plan.output_format,
         calling: options.args,
@@ -226,7 +229,7 @@ fn pull(
             Err(HostError::Interrupted) => return End::Interrupted,
             Err(error) => return End::Broken(error.into()),
         }
-        if options.max_failures.is_some_and(|limit| sink.failed >= limit) {
+        if options.max_failures.is_some_and(|limit| sink.failures() >= limit) {
             return End::TooManyFailed;
         }
         if sink.writer.is_behind() {

@@ -1,4 +1,4 @@
-//! What the arguments of `run` mean: which files in which formats, and what may not be.
+//! What the arguments of `run` mean: which files, in which formats.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::check;
+use super::stdout::Kept;
 use crate::args::RunOptions;
 use crate::error::Error;
 use crate::formats::Format;
@@ -45,7 +47,7 @@ pub(crate) enum Output {
 }
 
 impl Plan {
-    pub(crate) fn of(options: &RunOptions) -> Result<Plan, Error> {
+    pub(crate) fn of(options: &RunOptions, kept: &Kept) -> Result<Plan, Error> {
         let input = Input::of(&options.input)?;
         let input_format = match (&input, options.format) {
             (_, Some(format)) => format,
@@ -56,7 +58,11 @@ impl Plan {
             None => Output::Standard,
             Some(path) if path == Path::new("-") => Output::Standard,
             Some(path) => match std::fs::metadata(path) {
-                Ok(found) if !found.is_file() && !found.is_dir() => Output::Stream(path.to_owned()),
+                Ok(found) if found.is_dir() => {
+                    let source = io::ErrorKind::IsADirectory.into();
+                    return Err(Error::Unwritable { path: path.to_owned(), source });
+                }
+                Ok(found) if !found.is_file() => Output::Stream(path.to_owned()),
                 _ => Output::File(path.to_owned()),
             },
         };
@@ -71,6 +77,9 @@ impl Plan {
         {
             return Err(Error::TableInPipe);
         }
+        if options.retry_failed && output_format == Format::Parquet {
+            return Err(Error::TableRetry);
+        }
         let errors = match (&options.errors, &output) {
             (Some(path), _) => Some(path.clone()),
             (None, Output::File(path)) => Some(beside(path, ".errors.jsonl")),
@@ -78,40 +87,8 @@ impl Plan {
         };
         let is_indexed = options.index || options.unordered;
         let plan = Plan { input, input_format, output, output_format, errors, is_indexed };
-        plan.check(options)?;
+        check::check(&plan, options, kept)?;
         Ok(plan)
-    }
-
-    fn check(&self, options: &RunOptions) -> Result<(), Error> {
-        let Output::File(output) = &self.output else {
-            for (is_given, what) in [
-                (options.resume, "`--resume`"),
-                (options.retry_failed, "`--retry-failed`"),
-                (options.overwrite, "`--overwrite`"),
-            ] {
-                if is_given {
-                    return Err(Error::NoFile { what });
-                }
-            }
-            return Ok(());
-        };
-        if options.retry_failed && self.output_format == Format::Parquet {
-            return Err(Error::TableRetry);
-        }
-        let same =
-            |one, other, path: &Path| Err(Error::SameFile { one, other, path: path.to_owned() });
-        if let Input::File(input, _) = &self.input {
-            if is_same(input, output) {
-                return same("input", "output", output);
-            }
-            if self.errors.as_ref().is_some_and(|errors| is_same(input, errors)) {
-                return same("input", "the list of errors", input);
-            }
-        }
-        if self.errors.as_ref().is_some_and(|errors| is_same(output, errors)) {
-            return same("output", "the list of errors", output);
-        }
-        Ok(())
     }
 
     /// What a journal must say for this run to go on with it.
@@ -161,7 +138,9 @@ impl Input {
         if metadata.is_dir() {
             return Err(unreadable(io::ErrorKind::IsADirectory.into()));
         }
-        File::open(path).map_err(unreadable)?;
+        if metadata.is_file() {
+            File::open(path).map_err(unreadable)?; // a pipe can be opened once only
+        }
         Ok(Input::File(path.to_owned(), metadata))
     }
 
@@ -183,12 +162,15 @@ impl Input {
 
     /// Its bytes from the beginning.
     pub(crate) fn open(&self) -> Result<Box<dyn Read + Send>, Error> {
-        let opened = match self {
+        let unreadable = |source| Error::Unreadable { path: PathBuf::from(self.name()), source };
+        Ok(Box::new(self.file().map_err(unreadable)?))
+    }
+
+    pub(crate) fn file(&self) -> io::Result<File> {
+        match self {
             Input::Standard => io::stdin().as_fd().try_clone_to_owned().map(File::from),
             Input::File(path, _) => File::open(path),
-        };
-        let unreadable = |source| Error::Unreadable { path: PathBuf::from(self.name()), source };
-        Ok(Box::new(opened.map_err(unreadable)?))
+        }
     }
 }
 
@@ -197,13 +179,6 @@ pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    match (std::fs::metadata(one), std::fs::metadata(other)) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        _ => one == other,
-    }
 }
 
 fn changed(metadata: &Metadata) -> String {

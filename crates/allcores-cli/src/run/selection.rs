@@ -43,6 +43,13 @@ impl Underway {
     pub(crate) fn ended(&mut self, position: u64) -> Option<Place> {
         self.places.remove(&position)
     }
+
+    /// Where the items that have not ended came from, in the order of the input.
+    pub(crate) fn left(&mut self) -> Vec<Place> {
+        let mut left: Vec<Place> = self.places.drain().map(|(_, place)| place).collect();
+        left.sort_unstable_by_key(|place| place.index);
+        left
+    }
 }
 
 /// `Underway` for two: the feed and the sink.

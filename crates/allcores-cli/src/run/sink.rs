@@ -27,6 +27,8 @@ pub(crate) struct Sink<'a> {
     pub(crate) header: Option<Vec<u8>>,
     /// Of an ordered run: the how manieth outcome comes next.
     pub(crate) position: u64,
+    /// Of an unordered run: failures of which nobody knows the item until all others are there.
+    pub(crate) unplaced: Option<Vec<Failure>>,
     /// Of a retry: the results that there are already.
     pub(crate) old: Option<Old>,
     /// Items of this run that failed, and what was said of the first.
@@ -48,6 +50,10 @@ pub(crate) struct Old {
 impl Sink<'_> {
     /// Takes what came of one item.
     pub(crate) fn take(&mut self, outcome: Outcome<'_>) {
+        let outcome = match (outcome, &mut self.unplaced) {
+            (Outcome::Failed(None, failure), Some(unplaced)) => return unplaced.push(failure),
+            (outcome, _) => outcome,
+        };
         let (Outcome::Finished(position, _) | Outcome::Failed(position, _)) = &outcome;
         let position = position.unwrap_or(self.position);
         self.position += 1;
@@ -62,8 +68,19 @@ impl Sink<'_> {
         }
     }
 
-    /// Copies what is left of the old output.
-    pub(crate) fn copy_rest(&mut self) {
+    /// Items that failed, whether it is known which or not.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failed + self.unplaced.as_ref().map_or(0, |unplaced| unplaced.len() as u64)
+    }
+
+    /// All outcomes are there: finds places for what has none, and copies what is left of the old
+    /// output.
+    pub(crate) fn complete(&mut self) {
+        let unplaced = self.unplaced.take().unwrap_or_default();
+        let left = self.shared.lock().left();
+        for (place, failure) in left.into_iter().zip(&unplaced) {
+            self.failed(place, failure);
+        }
         if self.old.is_some() {
             self.copy_until(None);
         }
@@ -159,7 +176,8 @@ impl Sink<'_> {
             None => format!("row {} of `{}`", place.index, self.input),
         };
         let message = failure.message.lines().next().unwrap_or_default();
-        let said = format!("{whose}: {}: {message}", failure.kind);
+        let colon = if message.is_empty() { "" } else { ": " };
+        let said = format!("{whose}: {}{colon}{message}", failure.kind);
         let said = if failure.input.is_empty() {
             said
         } else {

@@ -229,7 +229,10 @@ fn anew(
     identity: &Map<String, Value>,
 ) -> Result<Start, Error> {
     // The journal first: an output without one counts as complete.
-    journal.begin(identity).map_err(unwritable(&paths.journal))?;
+    if let Err(source) = journal.begin(identity) {
+        let _ = journal.remove();
+        return Err(unwritable(&paths.journal)(source));
+    }
     let made = File::options().append(true).create_new(true).open(&paths.data);
     let output = match made {
         Ok(output) => output,
