@@ -54,7 +54,7 @@ def test_what_runs_in_other_interpreters_needs_no_extension() -> None:
         "from allcores.pool.retrying import Retrying\n"
         "function = away.dumps(Retrying(lambda x: 1 / x, 1, (Exception,)))\n"
         "items = [away.dumps(((number,), {})) for number in (2, 0)]\n"
-        "(one, other), failures = away.run(function, items)\n"
+        "(one, other), failures, took_ns = away.run(function, items)\n"
         "assert pickle.loads(one) == 0.5\n"
         "assert type(pickle.loads(failures[1][0])) is ZeroDivisionError\n"
         "sys.exit(str({'allcores._core', 'allcores.pool.codec'} & sys.modules.keys() or ''))"

@@ -8,6 +8,7 @@ else in parts, or in words.
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable
 
 TYPE_CHECKING = False
@@ -23,12 +24,13 @@ MOST_FUNCTIONS = 64
 _functions: dict[bytes, Callable[..., Any]] = {}
 
 
-def run(function: bytes, items: list[bytes]) -> tuple[list[bytes], dict[int, Failure]]:
-    """The pickled values of a function for items, and failures by position.
+def run(function: bytes, items: list[bytes]) -> tuple[list[bytes], dict[int, Failure], int]:
+    """The pickled values of a function for items, failures by position, and the time it took, in ns.
 
     An item is a pickled pair of arguments and keyword arguments. A value that can't be pickled is a
     failure.
     """
+    begun_ns = time.monotonic_ns()
     called = _functions.get(function)
     if called is None:
         if len(_functions) >= MOST_FUNCTIONS:
@@ -43,7 +45,7 @@ def run(function: bytes, items: list[bytes]) -> tuple[list[bytes], dict[int, Fai
         except BaseException as error:
             values.append(b"")
             failures[position] = _described(error)
-    return values, failures
+    return values, failures, time.monotonic_ns() - begun_ns
 
 
 def dumps(value: object) -> bytes:

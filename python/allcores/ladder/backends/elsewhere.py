@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..options import CallOptions, OpenOptions
 
     T = TypeVar("T")
-    Answer = tuple[list[bytes], dict[int, away.Failure]]
+    Answer = tuple[list[bytes], dict[int, away.Failure], int]
 
 
 class ElsewhereExecutor(RungExecutor):
@@ -118,7 +118,7 @@ class ElsewhereExecutor(RungExecutor):
             if lost is not None:
                 _on_lost(feed, chunk, lost, begun_ns)
             else:
-                _on_chunk(feed, chunk, running, unsent, begun_ns)
+                _on_chunk(feed, chunk, running, unsent)
 
         running.add_done_callback(on_answer)
         return running
@@ -164,11 +164,11 @@ def _on_chunk(
     chunk: Chunk,
     running: StandardFuture[Answer],
     unsent: dict[int, BaseException],
-    begun_ns: int,
 ) -> None:
     if running.cancelled() or running.exception() is not None:
         return  # the feed hears of it
-    answer, failures = running.result()
+    ended_ns = time.monotonic_ns()
+    answer, failures, took_ns = running.result()
     arrived = iter(enumerate(answer))
     chunk.values, chunk.errors = [None] * len(chunk.items), dict(unsent)
     for position, item in enumerate(chunk.items):
@@ -182,7 +182,8 @@ def _on_chunk(
         except BaseException as error:
             feed.note(error, chunk.first + position, item)
             chunk.errors[position] = error
-    feed.on_end(chunk, begun_ns, time.monotonic_ns())
+    # Not since it was handed over: it may have waited behind others.
+    feed.on_end(chunk, ended_ns - took_ns, ended_ns)
     feed.on_idle()
 
 
@@ -240,7 +241,7 @@ class _Waiting:
         if not future.set_running_or_notify_cancel():
             return
         try:
-            values, failures = running.result()
+            values, failures, _ = running.result()
             if failures:
                 raise failed(failures[0])
             future.set_result(pickle.loads(values[0]))
