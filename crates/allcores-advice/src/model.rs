@@ -101,13 +101,14 @@ pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<
             };
             let (bytes_in, bytes_out) = (machine.bytes_in_per_s, machine.bytes_out_per_s);
             at(Costs {
-                start_ns,
+                // The function is pickled before any of it, and unpickled by all at a time.
+                start_ns: start_ns + 2.0 * measured.function_pickle_ns,
                 worker_ns,
                 move_in_ns: machine.item_ns / 2.0
                     + measured.pickle_ns
                     + transfer_ns(measured.argument_bytes, bytes_in),
                 move_out_ns: machine.item_ns / 2.0
-                    + measured.result_pickle_ns
+                    + measured.result_unpickle_ns
                     + transfer_ns(measured.result_bytes, bytes_out),
                 last_ns: machine.round_trip_ns,
                 once_ns: transfer_ns(measured.function_bytes, bytes_in),
@@ -118,13 +119,13 @@ pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<
         Rung::Cluster => {
             let remote = machine.remote?;
             at(Costs {
-                start_ns: remote.start_ns,
+                start_ns: remote.start_ns + 2.0 * measured.function_pickle_ns,
                 worker_ns: 0.0,
                 move_in_ns: remote.item_ns / 2.0
                     + measured.pickle_ns
                     + transfer_ns(measured.argument_bytes, remote.bytes_per_s),
                 move_out_ns: remote.item_ns / 2.0
-                    + measured.result_pickle_ns
+                    + measured.result_unpickle_ns
                     + transfer_ns(measured.result_bytes, remote.bytes_per_s),
                 last_ns: remote.round_trip_ns,
                 once_ns: transfer_ns(measured.function_bytes, remote.bytes_per_s),
@@ -180,8 +181,9 @@ impl Costs {
         let crew = workers as f64;
         let move_in_ns = items * self.move_in_ns + crew * self.once_ns;
         let move_out_ns = items * self.move_out_ns;
-        // A worker unpickles and pickles, much as the caller does.
-        let moving_there_ns = self.move_in_ns + self.move_out_ns;
+        // A worker unpickles what the caller pickled, and the other way round.
+        let moving_there_ns = (self.move_in_ns - measured.pickle_ns + measured.unpickle_ns)
+            + (self.move_out_ns - measured.result_unpickle_ns + measured.result_pickle_ns);
         let is_apart = rung.moves_data();
         let item_ns =
             if is_apart { measured.apart_ns() + moving_there_ns } else { measured.wall_ns.mean };

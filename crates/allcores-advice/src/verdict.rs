@@ -27,8 +27,8 @@ impl Leverage {
         let bytes_in = measured.argument_bytes / machine.bytes_in_per_s.max(1.0);
         let bytes_out = measured.result_bytes / machine.bytes_out_per_s.max(1.0);
         let moving_ns = machine.item_ns
-            + measured.pickle_ns
-            + measured.result_pickle_ns
+            + measured.pickle_ns.max(measured.unpickle_ns)
+            + measured.result_pickle_ns.max(measured.result_unpickle_ns)
             + (bytes_in + bytes_out) * 1e9;
         let of = |computing_ns: f64| computing_ns / moving_ns.max(1.0);
         let wall = &measured.wall_ns;

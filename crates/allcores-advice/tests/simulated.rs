@@ -30,7 +30,9 @@ impl Profile {
             argument_bytes: self.argument_bytes,
             result_bytes: self.result_bytes,
             pickle_ns: self.pickle_ns,
+            unpickle_ns: self.pickle_ns,
             result_pickle_ns: self.pickle_ns,
+            result_unpickle_ns: self.pickle_ns,
             left: Some(self.durations_ns.len() as u64),
             done: 10,
             ..Measurement::default()

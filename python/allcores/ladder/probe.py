@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from .._core import is_plain
 from ..pool.codec import Encoder
 
 TYPE_CHECKING = False
@@ -32,6 +33,15 @@ BLOCKS_KEPT = 24
 """Blocks whose durations count: what was long ago says less."""
 MOST_PICKLED = 32
 """Items of a block that are pickled to find out what that takes."""
+MOST_WEIGHING = 0.02
+"""Items are pickled again only while that has taken no larger share of the work."""
+PICKLING = (
+    "function_pickle_ns",
+    "pickle_ns",
+    "unpickle_ns",
+    "result_pickle_ns",
+    "result_unpickle_ns",
+)
 LARGE = 1_000_000
 """Bytes; what has so many is not pickled to find out how long that takes."""
 COPIED_BYTES_A_NS = 4.0
@@ -70,6 +80,7 @@ class Probe:
         self._clocks: deque[tuple[int, int]] = deque(maxlen=BLOCKS_KEPT)
         self._sample: tuple[list[Any], list[Any]] | None = None
         self._weight: dict[str, float] = {}
+        self._weighing_ns = 0
         self._function_bytes: float | None = None
         self.free_share: float | None = None
 
@@ -109,24 +120,32 @@ class Probe:
 
     def weigh(self) -> None:
         """Pickles a sample of arguments and results, and the function, if that was not done since
-        the last block. Raises `Unpicklable`.
+        the last block and does not take a noticeable share of the work. Raises `Unpicklable`.
         """
         if self._function_bytes is None:
-            self._function_bytes = float(_weight(self._fn, "unpicklable_function")[0])
-        if self._sample is None:
+            size, spent_ns, _ = _weight(self._fn, "unpicklable_function")
+            self._function_bytes = float(size)
+            self._weight["function_pickle_ns"] = spent_ns
+        if self._sample is None or self._weighing_ns > MOST_WEIGHING * self.wall_ns:
             return
         items, values = self._sample
         self._sample = None
-        self.weigh_arguments(items)
-        size, spent_ns = _weight(values, "unpicklable_result")
+        begun_ns = time.perf_counter_ns()
+        try:
+            self.weigh_arguments(items)
+            size, spent_ns, back_ns = _weight(values, "unpicklable_result")
+        finally:
+            self._weighing_ns += time.perf_counter_ns() - begun_ns
         self._weight["result_bytes"] = size / len(values)
         self._weight["result_pickle_ns"] = spent_ns / len(values)
+        self._weight["result_unpickle_ns"] = back_ns / len(values)
 
     def weigh_arguments(self, items: list[Any]) -> None:
         """Pickles the arguments of these items. Raises `Unpicklable`."""
-        size, spent_ns = _weight(items, "unpicklable_argument")
+        size, spent_ns, back_ns = _weight(items, "unpicklable_argument")
         self._weight["argument_bytes"] = size / len(items)
         self._weight["pickle_ns"] = spent_ns / len(items)
+        self._weight["unpickle_ns"] = back_ns / len(items)
 
     def forget(self) -> None:
         """What comes may be different: durations are measured anew."""
@@ -151,17 +170,20 @@ class Probe:
             "argument_bytes": self._weight.get("argument_bytes", 0.0),
             "result_bytes": self._weight.get("result_bytes", 0.0),
             "function_bytes": self._function_bytes or 0.0,
-            "pickle_ns": self._weight.get("pickle_ns", 0.0),
-            "result_pickle_ns": self._weight.get("result_pickle_ns", 0.0),
+            **{name: self._weight.get(name, 0.0) for name in PICKLING},
             "native_speedup": None,
         }
 
 
-def _weight(value: Any, refusal: str) -> tuple[int, float]:
-    """The bytes of a value when pickled, large buffers included, and the nanoseconds it takes."""
+def _weight(value: Any, refusal: str) -> tuple[int, float, float]:
+    """The bytes of a value when pickled, large buffers included, and the nanoseconds that this takes,
+    and the way back. That is measured for plain values only, whose unpickling runs nobody's code;
+    of others it is taken to be the same.
+    """
     large = sum(map(_large, value)) if isinstance(value, list) else 0
     if large:
-        return large, large / COPIED_BYTES_A_NS if _is_copied(value) else 0.0
+        spent_ns = large / COPIED_BYTES_A_NS if _is_copied(value) else 0.0
+        return large, spent_ns, spent_ns
     buffers: list[pickle.PickleBuffer] = []
     begun_ns = time.perf_counter_ns()
     try:
@@ -171,8 +193,13 @@ def _weight(value: Any, refusal: str) -> tuple[int, float]:
             data = Encoder().dumps(value)
         except Exception as error:
             raise Unpicklable(refusal) from error
-    spent_ns = time.perf_counter_ns() - begun_ns
-    return len(data) + sum(each.raw().nbytes for each in buffers), float(spent_ns)
+    ended_ns = time.perf_counter_ns()
+    spent_ns = back_ns = ended_ns - begun_ns
+    if not buffers and isinstance(value, list) and is_plain(value, False):
+        pickle.loads(data)
+        back_ns = time.perf_counter_ns() - ended_ns
+    size = len(data) + sum(each.raw().nbytes for each in buffers)
+    return size, float(spent_ns), float(back_ns)
 
 
 def _large(value: object) -> int:
