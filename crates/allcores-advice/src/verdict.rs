@@ -86,10 +86,11 @@ pub struct Verdict {
     pub warnings: Vec<Warning>,
 }
 
-/// A gain must be this large as a share, even if nothing is in doubt.
-const LEAST_GAIN: f64 = 0.05;
+/// A gain must be this large as a share, even if nothing is in doubt: cores share memory, caches and
+/// what else no term has.
+const LEAST_GAIN: f64 = 0.1;
 /// And save so much: less can't be told from nothing.
-const LEAST_SAVED_NS: f64 = 1e6;
+const LEAST_SAVED_NS: f64 = 0.5e6;
 /// And no doubt asks for more than this.
 const MOST_DOUBT: f64 = 0.5;
 

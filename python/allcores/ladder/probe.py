@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 BLOCKS_KEPT = 24
 """Blocks whose durations count: what was long ago says less."""
+SHORT_NS = 100_000
 MOST_PICKLED = 32
 """Items of a block that are pickled to find out what that takes."""
 MOST_WEIGHING = 0.02
@@ -76,8 +77,7 @@ class Probe:
         self.done = 0
         self.wall_ns = 0
         self._cpu_ns = 0
-        self._items_ns: deque[float] = deque(maxlen=BLOCKS_KEPT)
-        self._clocks: deque[tuple[int, int]] = deque(maxlen=BLOCKS_KEPT)
+        self._blocks: deque[tuple[int, int, int]] = deque(maxlen=BLOCKS_KEPT)
         self._sample: tuple[list[Any], list[Any]] | None = None
         self._weight: dict[str, float] = {}
         self._weighing_ns = 0
@@ -103,20 +103,30 @@ class Probe:
         """These items ran, in that time."""
         self.done += len(items)
         self.wall_ns += wall_ns
-        self._items_ns.append(wall_ns / len(items))
-        self._clocks.append((wall_ns, cpu_ns))
+        self._blocks.append((len(items), wall_ns, cpu_ns))
         if not failed and len(values) == len(items):
             # A list of results is handed out from its end; what is kept here is another.
             self._sample = items[-MOST_PICKLED:], values[-MOST_PICKLED:]
 
     def item_ns(self) -> float:
         """What an item takes, by the last blocks; 0 before the first."""
-        return sum(self._items_ns) / len(self._items_ns) if self._items_ns else 0.0
+        return sum(found) / len(found) if (found := self._items_ns()) else 0.0
+
+    def _items_ns(self) -> list[float]:
+        """What an item took in each of the last blocks, but for those that were so short that they
+        say more about what a block takes.
+        """
+        most = max((count for count, _, _ in self._blocks), default=0)
+        return [
+            wall_ns / count
+            for count, wall_ns, _ in self._blocks
+            if wall_ns >= SHORT_NS or 4 * count >= most
+        ]
 
     def busy_cores(self) -> float:
         """Cores that are busy while an item runs, on average."""
-        wall_ns = sum(wall for wall, _ in self._clocks)
-        return sum(cpu for _, cpu in self._clocks) / wall_ns if wall_ns else 1.0
+        wall_ns = sum(wall for _, wall, _ in self._blocks)
+        return sum(cpu for _, _, cpu in self._blocks) / wall_ns if wall_ns else 1.0
 
     def weigh(self) -> None:
         """Pickles a sample of arguments and results, and the function, if that was not done since
@@ -149,8 +159,7 @@ class Probe:
 
     def forget(self) -> None:
         """What comes may be different: durations are measured anew."""
-        self._items_ns.clear()
-        self._clocks.clear()
+        self._blocks.clear()
 
     def lighten(self) -> None:
         """Lets go of the items and results that were kept to be weighed."""
@@ -162,7 +171,7 @@ class Probe:
         if free is not None:
             busy = max(busy, 1.0 - free)
         return {
-            "wall_ns": list(self._items_ns),
+            "wall_ns": self._items_ns(),
             "done": self.done,
             "left": left,
             "busy_cores": busy,
