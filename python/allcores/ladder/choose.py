@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 
 from .._core import advise
-from . import machine
+from . import machine, state
 from .probe import Probe, Unpicklable, Watch
 
 TYPE_CHECKING = False
@@ -74,6 +74,7 @@ class Judge:
         start any more."""
         self.verdict: Verdict | None = None
         self.reason = "serial: there is too little work to leave the caller"
+        self._fn = fn
         self._probe = Probe(fn)
         self._rungs = rungs
         self._open = frozenset(open_rungs)
@@ -95,6 +96,7 @@ class Judge:
         self._returns = 0
         self._slow: dict[str, float] = {}
         self._is_unsendable: bool | None = None
+        self._has_all: bool | None = None
 
     # -- in the caller -------------------------------------------------------------------
 
@@ -130,6 +132,8 @@ class Judge:
             verdict = self._advice(left)
             if verdict.rung == CALLER and not self._may_be_free(left):
                 self._decide(verdict)
+            elif verdict.rung == "processes" and self._needs_state():
+                self._look(left)
             elif probe.free_share is None:
                 # One block more or a few, to see whether threads would do.
                 self._watch = Watch()
@@ -137,7 +141,18 @@ class Judge:
                 self._decide(verdict)
         elif self._watch.passed_ns() >= WATCHED_NS:
             self._stop_watch()
-            self._decide(self._advice(left))
+            verdict = self._advice(left)
+            if verdict.rung == "processes" and self._needs_state():
+                verdict = self._advice(left)
+            self._decide(verdict)
+
+    def _needs_state(self) -> bool:
+        """Whether the function needs what can't be sent; processes are excluded then."""
+        if self._has_all is None:
+            self._has_all = state.missing(self._fn) is None
+            if not self._has_all:
+                self._excluded["processes"] = "needs_state"
+        return not self._has_all
 
     def _may_be_free(self, left: int | None) -> bool:
         """Whether threads would pay, if the function should turn out to let go of the lock."""
@@ -226,6 +241,8 @@ class Judge:
             or seconds[CALLER] < EARLY_TIMES * seconds[verdict.rung]
             or seconds[CALLER] - seconds[verdict.rung] < EARLY_S
         ):
+            return None
+        if verdict.rung == "processes" and self._needs_state():
             return None
         self.verdict = verdict
         self.reason = f"{verdict.reason}, while the first item runs"

@@ -185,9 +185,9 @@ class Probe:
 
 
 def _weight(value: Any, refusal: str) -> tuple[int, float, float]:
-    """The bytes of a value when pickled, large buffers included, and the nanoseconds that this takes,
-    and the way back. That is measured for plain values only, whose unpickling runs nobody's code;
-    of others it is taken to be the same.
+    """The bytes of a value when pickled, large buffers included, and the nanoseconds that this
+    takes, and the way back. That is measured for plain values only, whose unpickling runs
+    nobody's code; of others it is taken to be the same.
     """
     large = sum(map(_large, value)) if isinstance(value, list) else 0
     if large:
