@@ -12,6 +12,8 @@ of a millisecond, and can't while the interpreter's lock is held.
    held:   |--- 5 ms, until Python makes the holder give way ---|w|---        few wakes
    free:   |w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|--       as many as there can be
 ```
+
+Time in which the watch waited for a core is left out: others on the machine hold no lock of ours.
 """
 
 from __future__ import annotations
@@ -223,6 +225,15 @@ def _is_copied(values: list[Any]) -> bool:
     return any(isinstance(each, str) for each in values)
 
 
+def _delay_ns(thread: int | None) -> int:
+    """How long a thread of this process has waited for a core, as far as the system says."""
+    try:
+        with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
+            return int(file.read().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 class Watch:
     """Sees from a thread whether the interpreter's lock is free while this thread works.
 
@@ -252,7 +263,9 @@ class Watch:
                     self._on_tick = None
 
     def _share(self, passed_ns: int) -> float:
-        return min(1.0, self._wakes * (WAKE_S * 1e9 + SLACK_NS) / max(passed_ns, 1))
+        # Where it woke late for want of a core the lock had no part in it.
+        able_ns = passed_ns - _delay_ns(self._thread.native_id)
+        return min(1.0, self._wakes * (WAKE_S * 1e9 + SLACK_NS) / max(able_ns, 1))
 
     def passed_ns(self) -> int:
         """Since it was started."""
