@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.ladder import table as ladder
 from benchmarks.question import Column, Question, Values
 
 HERE = Path(__file__).resolve().parent
@@ -230,7 +231,7 @@ def write_readme() -> None:
     answers = [answer for name in QUESTIONS if (answer := load(name))]
     measured = {answer.question.name: table(answer) for answer in answers}
     parts = {name: measured.get(name, "Not measured yet.") for name in QUESTIONS}
-    parts |= {"machine": machine(answers), "losses": losses(answers)}
+    parts |= {"machine": machine(answers), "losses": losses(answers), "ladder": ladder.written()}
     parts |= {f"{LARGER_MACHINE} {name}": elsewhere(name) for name in ASKED_THERE}
     for name, part in parts.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"

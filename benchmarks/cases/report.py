@@ -39,13 +39,24 @@ How to read it:
   run: a race may need more.
 """
 
+OF_THE_LADDER = {
+    "C46": "a parallel map is slower than the loop for little work: `auto` stays in the caller",
+    "C47": "two items, one of them long: both run at once, in a map of `auto` too",
+    "C80": "progress of a map, on every rung, with errors and generators",
+    "C81": "progress on the serial rung",
+    "C82": "progress counts items, not chunks",
+    "C83": "progress costs next to nothing: it is shown ten times a second at most",
+}
+"""Cases that are no question to a pool of processes."""
+
 
 def write(results: dict[str, Any]) -> None:
     """Writes the page."""
     PAGE.parent.mkdir(exist_ok=True)
     said = {number: of for number, of in results["said"].items() if number in catalogue.SCENARIOS}
     head = HEAD.format(machine=_machine(results["machine"]), summary=_summary(said))
-    PAGE.write_text("\n".join([head, *_table(said), "", *_notes(said), ""]), encoding="utf-8")
+    lines = [head, *_table(said), "", *_of_the_ladder(), "", *_notes(said), ""]
+    PAGE.write_text("\n".join(lines), encoding="utf-8")
 
 
 def _machine(machine: dict[str, Any]) -> str:
@@ -80,6 +91,15 @@ def _table(said: dict[str, Any]) -> list[str]:
         more = f"<br>and {len(links) - 2} more" if len(links) > 2 else ""
         named = "<br>".join(links[:2]) + more
         lines.append(f"| {number}{mark} | {scenario.title} | {named} | {' | '.join(cells)} |")
+    return lines
+
+
+def _of_the_ladder() -> list[str]:
+    tests = _tests()
+    lines = ["Cases of the ladder, which the peers have no counterpart of:", ""]
+    lines += ["| case | what happens | test |", "| --- | --- | --- |"]
+    for number, title in OF_THE_LADDER.items():
+        lines.append(f"| {number} | {title} | {'<br>'.join(tests[number][:2])} |")
     return lines
 
 

@@ -98,7 +98,8 @@ def test_items_come_back_when_they_get_large(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(choose, "LOOK_AWAY_NS", 0)
     judge = judged(1_000_000, left=100_000)
     judge.on_away(1, {"bytes_copied": 0}, 1_000_000)
-    judge.on_away(10, {"bytes_copied": 10**9}, 5_000_000)
+    for turn in range(1, 5):
+        judge.on_away(10, {"bytes_copied": turn * 10**9}, 5_000_000)
     assert judge.where(100_000) == "serial"
     assert "moving an item (100,000,000 bytes)" in judge.reason
 
@@ -106,12 +107,21 @@ def test_items_come_back_when_they_get_large(monkeypatch: pytest.MonkeyPatch) ->
 def test_items_come_back_from_a_rung_that_is_slower_than_the_caller_and_stay() -> None:
     judge = judged(1_000_000, left=100_000)
     judge.on_away(1, {}, 1_000_000)
-    judge.on_away(50, {}, 100_000_000)
+    for _ in range(4):
+        judge.on_away(50, {}, 100_000_000)
     assert judge.where(100_000) == "serial"
     assert "2.000 ms there and 1.000 ms here" in judge.reason
     for _ in range(200):
         judge.on_block([1], [1], False, 1_000_000, 1_000_000)
         assert judge.where(100_000) == "serial"
+
+
+def test_one_long_item_does_not_bring_the_others_back() -> None:
+    judge = judged(1_000_000, left=100_000)
+    judge.on_away(1, {}, 1_000_000)
+    for waited_ns in (0, 200_000_000, 0, 1_000_000, 0):
+        judge.on_away(10, {}, waited_ns)
+    assert judge.where(100_000) == "processes"
 
 
 def test_slow_consumer_does_not_make_a_rung_slow() -> None:

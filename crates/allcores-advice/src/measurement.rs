@@ -18,10 +18,16 @@ pub struct Measurement {
     pub result_bytes: f64,
     /// Bytes of the function, sent to each worker once.
     pub function_bytes: f64,
-    /// Pickling an item's arguments.
+    /// Pickling the function, once.
+    pub function_pickle_ns: f64,
+    /// Pickling an item's arguments: the caller does.
     pub pickle_ns: f64,
-    /// Pickling its result.
+    /// Unpickling them: the worker does.
+    pub unpickle_ns: f64,
+    /// Pickling its result: the worker does.
     pub result_pickle_ns: f64,
+    /// Unpickling that: the caller does.
+    pub result_unpickle_ns: f64,
     /// Items that are still to run; None where nobody knows.
     pub left: Option<u64>,
     /// Items that have run.
@@ -39,8 +45,11 @@ impl Default for Measurement {
             argument_bytes: 0.0,
             result_bytes: 0.0,
             function_bytes: 0.0,
+            function_pickle_ns: 0.0,
             pickle_ns: 0.0,
+            unpickle_ns: 0.0,
             result_pickle_ns: 0.0,
+            result_unpickle_ns: 0.0,
             left: None,
             done: 0,
             native_speedup: None,

@@ -101,13 +101,14 @@ pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<
             };
             let (bytes_in, bytes_out) = (machine.bytes_in_per_s, machine.bytes_out_per_s);
             at(Costs {
-                start_ns,
+                // The function is pickled before any of it, and unpickled by all at a time.
+                start_ns: start_ns + 2.0 * measured.function_pickle_ns,
                 worker_ns,
                 move_in_ns: machine.item_ns / 2.0
                     + measured.pickle_ns
                     + transfer_ns(measured.argument_bytes, bytes_in),
                 move_out_ns: machine.item_ns / 2.0
-                    + measured.result_pickle_ns
+                    + measured.result_unpickle_ns
                     + transfer_ns(measured.result_bytes, bytes_out),
                 last_ns: machine.round_trip_ns,
                 once_ns: transfer_ns(measured.function_bytes, bytes_in),
@@ -118,13 +119,13 @@ pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<
         Rung::Cluster => {
             let remote = machine.remote?;
             at(Costs {
-                start_ns: remote.start_ns,
+                start_ns: remote.start_ns + 2.0 * measured.function_pickle_ns,
                 worker_ns: 0.0,
                 move_in_ns: remote.item_ns / 2.0
                     + measured.pickle_ns
                     + transfer_ns(measured.argument_bytes, remote.bytes_per_s),
                 move_out_ns: remote.item_ns / 2.0
-                    + measured.result_pickle_ns
+                    + measured.result_unpickle_ns
                     + transfer_ns(measured.result_bytes, remote.bytes_per_s),
                 last_ns: remote.round_trip_ns,
                 once_ns: transfer_ns(measured.function_bytes, remote.bytes_per_s),
@@ -143,6 +144,12 @@ fn alone(rung: Rung, measured: &Measurement, start_ns: f64, item_ns: f64) -> Pre
     let compute_ns = measured.planned() * item_ns;
     Prediction { rung, workers: 1, terms: Terms { start_ns, compute_ns, ..Terms::default() } }
 }
+
+/// With a longest item so many times longer than the mean, two resources are never busy together.
+const LUMPY: f64 = 4.0;
+
+/// Among so few workers somebody has the lock or a core anyway.
+const FEW_STALLED: f64 = 4.0;
 
 /// What a rung of workers costs.
 struct Costs {
@@ -180,8 +187,9 @@ impl Costs {
         let crew = workers as f64;
         let move_in_ns = items * self.move_in_ns + crew * self.once_ns;
         let move_out_ns = items * self.move_out_ns;
-        // A worker unpickles and pickles, much as the caller does.
-        let moving_there_ns = self.move_in_ns + self.move_out_ns;
+        // A worker unpickles what the caller pickled, and the other way round.
+        let moving_there_ns = (self.move_in_ns - measured.pickle_ns + measured.unpickle_ns)
+            + (self.move_out_ns - measured.result_unpickle_ns + measured.result_pickle_ns);
         let is_apart = rung.moves_data();
         let item_ns =
             if is_apart { measured.apart_ns() + moving_there_ns } else { measured.wall_ns.mean };
@@ -213,11 +221,16 @@ impl Costs {
         let tail_ns = (uneven_ns.min(items * item_ns - compute_ns)
             - (pace_ns - compute_ns - queue_ns).max(0.0))
         .max(longest_ns - pace_ns);
+        let ideal_ns = pace_ns + tail_ns.max(0.0);
+        let late_ns =
+            self.late_ns(measured).max(self.stalled_ns(measured, crew, compute_ns, ideal_ns));
+        let tail_ns = tail_ns.max(late_ns - pace_ns);
         // What moves while workers compute is hidden; the sum of the terms is the pace.
         let hidden_ns = pace_ns - compute_ns;
         let shown = if caller_ns > 0.0 { (hidden_ns / caller_ns).min(1.0) } else { 0.0 };
         let terms = Terms {
-            start_ns: self.start_ns + crew * self.worker_ns,
+            // The first works while the others start.
+            start_ns: self.start_ns + (crew + 1.0) / 2.0 * self.worker_ns,
             move_in_ns: shown * move_in_ns,
             compute_ns,
             move_out_ns: shown * move_out_ns,
@@ -225,6 +238,33 @@ impl Costs {
             tail_ns: tail_ns.max(0.0) + self.last_ns,
         };
         Prediction { rung, workers, terms }
+    }
+
+    /// When the last of the long items ends, where each holds the lock in one piece and then waits:
+    /// they come anywhere in the lock's queue, and what they wait for comes after it.
+    fn late_ns(&self, measured: &Measurement) -> f64 {
+        if self.locked_ns <= 0.0 {
+            return 0.0;
+        }
+        let (wall, items) = (&measured.wall_ns, measured.planned());
+        let apart_ns = (wall.largest - wall.median).max(f64::MIN_POSITIVE);
+        // So many long ones make the mean what it is.
+        let long = (items * (wall.mean - wall.median) / apart_ns).clamp(1.0, items.max(1.0));
+        let queue_ns = items * self.locked_ns;
+        let own_ns = wall.largest * self.locked_ns / wall.mean.max(f64::MIN_POSITIVE);
+        let turn_ns = (queue_ns * long / (long + 1.0) + own_ns / 2.0).min(queue_ns);
+        turn_ns + wall.largest * measured.waiting_share()
+    }
+
+    /// What it takes where long items hold the lock in one piece: who needs it meanwhile has to stop,
+    /// so the time of the lock and that of the cores don't fall together any more.
+    fn stalled_ns(&self, measured: &Measurement, crew: f64, compute_ns: f64, ideal_ns: f64) -> f64 {
+        let mean_ns = measured.wall_ns.mean.max(f64::MIN_POSITIVE);
+        let lumps = (self.excess_ns(measured) / mean_ns / LUMPY).clamp(0.0, 1.0)
+            * (1.0 - FEW_STALLED / crew).max(0.0);
+        let lock_ns = measured.planned() * self.locked_ns;
+        let uneven_ns = (ideal_ns - compute_ns.max(lock_ns)).max(0.0);
+        ideal_ns + lumps * ((compute_ns + uneven_ns).hypot(lock_ns) - ideal_ns).max(0.0)
     }
 
     /// By how much the longest item is longer than others.

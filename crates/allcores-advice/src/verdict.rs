@@ -27,8 +27,8 @@ impl Leverage {
         let bytes_in = measured.argument_bytes / machine.bytes_in_per_s.max(1.0);
         let bytes_out = measured.result_bytes / machine.bytes_out_per_s.max(1.0);
         let moving_ns = machine.item_ns
-            + measured.pickle_ns
-            + measured.result_pickle_ns
+            + measured.pickle_ns.max(measured.unpickle_ns)
+            + measured.result_pickle_ns.max(measured.result_unpickle_ns)
             + (bytes_in + bytes_out) * 1e9;
         let of = |computing_ns: f64| computing_ns / moving_ns.max(1.0);
         let wall = &measured.wall_ns;
@@ -86,10 +86,11 @@ pub struct Verdict {
     pub warnings: Vec<Warning>,
 }
 
-/// A gain must be this large as a share, even if nothing is in doubt.
-const LEAST_GAIN: f64 = 0.05;
+/// A gain must be this large as a share, even if nothing is in doubt: cores share memory, caches and
+/// what else no term has.
+const LEAST_GAIN: f64 = 0.1;
 /// And save so much: less can't be told from nothing.
-const LEAST_SAVED_NS: f64 = 1e6;
+const LEAST_SAVED_NS: f64 = 0.5e6;
 /// And no doubt asks for more than this.
 const MOST_DOUBT: f64 = 0.5;
 

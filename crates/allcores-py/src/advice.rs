@@ -18,8 +18,11 @@ pub(crate) struct Measured {
     argument_bytes: f64,
     result_bytes: f64,
     function_bytes: f64,
+    function_pickle_ns: f64,
     pickle_ns: f64,
+    unpickle_ns: f64,
     result_pickle_ns: f64,
+    result_unpickle_ns: f64,
     native_speedup: Option<f64>,
 }
 
@@ -32,8 +35,11 @@ impl Measured {
             argument_bytes: self.argument_bytes,
             result_bytes: self.result_bytes,
             function_bytes: self.function_bytes,
+            function_pickle_ns: self.function_pickle_ns,
             pickle_ns: self.pickle_ns,
+            unpickle_ns: self.unpickle_ns,
             result_pickle_ns: self.result_pickle_ns,
+            result_unpickle_ns: self.result_unpickle_ns,
             left: self.left,
             done: self.done,
             native_speedup: self.native_speedup,

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 
 from .._core import advise
-from . import machine
+from . import machine, state
 from .probe import Probe, Unpicklable, Watch
 
 TYPE_CHECKING = False
@@ -44,9 +44,11 @@ WATCHED_NS = 3_000_000
 """So long the lock is watched before a decision between threads and processes."""
 LOOK_AWAY_NS = 40_000_000
 """So much waiting for results, and it looks whether the rung is worth it."""
+LEAST_WAITS = 4
+"""And so many waits, the longest of which doesn't count."""
 TOO_SLOW = 1.1
 """A rung that takes so many times as long as the caller is left."""
-EARLY_TIMES, EARLY_S = 1.3, 0.02
+EARLY_TIMES, EARLY_S = 1.25, 0.01
 """Others begin elsewhere while the first item runs only if so many times, and seconds, are gained.
 """
 OTHERS = ("interpreters", "native", "cluster")
@@ -72,6 +74,7 @@ class Judge:
         start any more."""
         self.verdict: Verdict | None = None
         self.reason = "serial: there is too little work to leave the caller"
+        self._fn = fn
         self._probe = Probe(fn)
         self._rungs = rungs
         self._open = frozenset(open_rungs)
@@ -83,14 +86,17 @@ class Judge:
         self._size = 1
         self._look_at_ns = FIRST_LOOK_NS
         self._watch: Watch | None = None
+        self._start: str | None = None
         self._is_away = False
         self._was_early = False
         self._away_ns = 0
         self._away_count = 0
+        self._waits = self._longest_wait_ns = 0
         self._moved = 0
         self._returns = 0
         self._slow: dict[str, float] = {}
         self._is_unsendable: bool | None = None
+        self._has_all: bool | None = None
 
     # -- in the caller -------------------------------------------------------------------
 
@@ -126,6 +132,8 @@ class Judge:
             verdict = self._advice(left)
             if verdict.rung == CALLER and not self._may_be_free(left):
                 self._decide(verdict)
+            elif verdict.rung == "processes" and self._needs_state():
+                self._look(left)
             elif probe.free_share is None:
                 # One block more or a few, to see whether threads would do.
                 self._watch = Watch()
@@ -133,7 +141,18 @@ class Judge:
                 self._decide(verdict)
         elif self._watch.passed_ns() >= WATCHED_NS:
             self._stop_watch()
-            self._decide(self._advice(left))
+            verdict = self._advice(left)
+            if verdict.rung == "processes" and self._needs_state():
+                verdict = self._advice(left)
+            self._decide(verdict)
+
+    def _needs_state(self) -> bool:
+        """Whether the function needs what can't be sent; processes are excluded then."""
+        if self._has_all is None:
+            self._has_all = state.missing(self._fn) is None
+            if not self._has_all:
+                self._excluded["processes"] = "needs_state"
+        return not self._has_all
 
     def _may_be_free(self, left: int | None) -> bool:
         """Whether threads would pay, if the function should turn out to let go of the lock."""
@@ -166,8 +185,10 @@ class Judge:
 
     def _leave_for(self, rung: str) -> None:
         self._where = rung
+        self._start = machine.start_of(rung)
         self._is_away = False
         self._away_ns = self._away_count = self._moved = 0
+        self._waits = self._longest_wait_ns = 0
         self._probe.lighten()
 
     # -- while the first item runs -------------------------------------------------------
@@ -213,8 +234,6 @@ class Judge:
         measured.update(wall_ns=[float(passed_ns)] * 100, done=1)
         measured.update(busy_cores=max(busy, 1.0 - free_share), free_share=free_share)
         constants = machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
-        if "processes" not in self._open:
-            constants["processes_start_ns"] = constants["server_start_ns"]
         verdict = advise(measured, constants, list(self._excluded.items()))
         seconds = {rung: terms[-1][1] for rung, terms in verdict.predictions}
         if (
@@ -222,6 +241,8 @@ class Judge:
             or seconds[CALLER] < EARLY_TIMES * seconds[verdict.rung]
             or seconds[CALLER] - seconds[verdict.rung] < EARLY_S
         ):
+            return None
+        if verdict.rung == "processes" and self._needs_state():
             return None
         self.verdict = verdict
         self.reason = f"{verdict.reason}, while the first item runs"
@@ -259,11 +280,16 @@ class Judge:
             return
         self._away_ns += waited_ns
         self._away_count += count
-        if self._away_ns < LOOK_AWAY_NS or not self._away_count:
+        self._waits += 1
+        self._longest_wait_ns = max(self._longest_wait_ns, waited_ns)
+        # One long item holds up the results of all that have ended behind it.
+        waiting_ns = self._away_ns - self._longest_wait_ns
+        if self._away_ns < LOOK_AWAY_NS or not self._away_count or self._waits < LEAST_WAITS:
             return
         bytes_an_item = (moved - self._moved) / self._away_count
-        away_ns = self._away_ns / self._away_count
+        away_ns = waiting_ns * self._waits / (self._waits - 1) / self._away_count
         self._moved, self._away_ns, self._away_count = moved, 0, 0
+        self._waits = self._longest_wait_ns = 0
         item_ns = self._probe.item_ns()
         here = machine.here()
         moving_ns = here.value("item_ns") + bytes_an_item / here.value("bytes_out_per_s") * 1e9
@@ -278,8 +304,7 @@ class Judge:
 
     def _learn_start(self, waited_ns: int) -> None:
         """How long the rung's start took, if that can be told from its first items."""
-        names = {"processes": "processes_start_ns", "threads": "threads_start_ns"}
-        name = names.get(self._where)
+        name = self._start
         start_ns = waited_ns - 2 * self._probe.item_ns()
         if name and self._where not in self._open and not self._was_early and start_ns > 0:
             machine.here().learn(name, start_ns)

@@ -51,6 +51,8 @@ USUAL: dict[str, float] = {
 threads, so that nothing may be forked off it; for the others see `machine.rs`."""
 
 _SPEEDS = ("bytes_in_per_s", "bytes_out_per_s")
+_SERVED = 0.2
+"""The share of `server_start_ns` that it takes where the server runs already."""
 _PROBE_NS = 26_000.0
 """What `_probe` takes on the machine that `USUAL` was measured on."""
 _MOST_FACTOR = 8.0
@@ -88,6 +90,12 @@ class Machine:
             open_rungs: those that have been started.
         """
         found: dict[str, Any] = {name: self.value(name) for name in USUAL}
+        if threading.active_count() > 1:
+            # Nothing may be forked off this process.
+            start_ns = found["server_start_ns"]
+            found["processes_start_ns"] = max(
+                start_ns * _SERVED if _has_server() else start_ns, found["processes_start_ns"]
+            )
         for name, terms in _STARTS.items():
             if name in open_rungs:
                 found.update(dict.fromkeys(terms, 0.0))
@@ -156,6 +164,21 @@ _STARTS = {
     "interpreters": ("interpreters_start_ns", "interpreter_ns"),
     "processes": ("processes_start_ns", "process_ns", "server_start_ns"),
 }
+
+
+def start_of(rung: str) -> str | None:
+    """The name of what a rung's start takes as things are; None if it is part of another's."""
+    if rung == "processes" and threading.active_count() > 1:
+        return None if _has_server() else "server_start_ns"
+    return {"processes": "processes_start_ns", "threads": "threads_start_ns"}.get(rung)
+
+
+def _has_server() -> bool:
+    """Whether a fork server runs, which is most of what a start takes."""
+    servers = sys.modules.get("allcores.pool.servers")
+    return servers is not None and any(
+        each._pid() is not None for each in servers._servers.values()
+    )
 
 
 def _is_sound(name: str, value: object) -> bool:

@@ -12,6 +12,8 @@ of a millisecond, and can't while the interpreter's lock is held.
    held:   |--- 5 ms, until Python makes the holder give way ---|w|---        few wakes
    free:   |w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|--       as many as there can be
 ```
+
+Time in which the watch waited for a core is left out: others on the machine hold no lock of ours.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from .._core import is_plain
 from ..pool.codec import Encoder
 
 TYPE_CHECKING = False
@@ -30,8 +33,18 @@ if TYPE_CHECKING:
 
 BLOCKS_KEPT = 24
 """Blocks whose durations count: what was long ago says less."""
+SHORT_NS = 100_000
 MOST_PICKLED = 32
 """Items of a block that are pickled to find out what that takes."""
+MOST_WEIGHING = 0.02
+"""Items are pickled again only while that has taken no larger share of the work."""
+PICKLING = (
+    "function_pickle_ns",
+    "pickle_ns",
+    "unpickle_ns",
+    "result_pickle_ns",
+    "result_unpickle_ns",
+)
 LARGE = 1_000_000
 """Bytes; what has so many is not pickled to find out how long that takes."""
 COPIED_BYTES_A_NS = 4.0
@@ -66,10 +79,10 @@ class Probe:
         self.done = 0
         self.wall_ns = 0
         self._cpu_ns = 0
-        self._items_ns: deque[float] = deque(maxlen=BLOCKS_KEPT)
-        self._clocks: deque[tuple[int, int]] = deque(maxlen=BLOCKS_KEPT)
+        self._blocks: deque[tuple[int, int, int]] = deque(maxlen=BLOCKS_KEPT)
         self._sample: tuple[list[Any], list[Any]] | None = None
         self._weight: dict[str, float] = {}
+        self._weighing_ns = 0
         self._function_bytes: float | None = None
         self.free_share: float | None = None
 
@@ -92,46 +105,63 @@ class Probe:
         """These items ran, in that time."""
         self.done += len(items)
         self.wall_ns += wall_ns
-        self._items_ns.append(wall_ns / len(items))
-        self._clocks.append((wall_ns, cpu_ns))
+        self._blocks.append((len(items), wall_ns, cpu_ns))
         if not failed and len(values) == len(items):
             # A list of results is handed out from its end; what is kept here is another.
             self._sample = items[-MOST_PICKLED:], values[-MOST_PICKLED:]
 
     def item_ns(self) -> float:
         """What an item takes, by the last blocks; 0 before the first."""
-        return sum(self._items_ns) / len(self._items_ns) if self._items_ns else 0.0
+        return sum(found) / len(found) if (found := self._items_ns()) else 0.0
+
+    def _items_ns(self) -> list[float]:
+        """What an item took in each of the last blocks, but for those that were so short that they
+        say more about what a block takes.
+        """
+        most = max((count for count, _, _ in self._blocks), default=0)
+        return [
+            wall_ns / count
+            for count, wall_ns, _ in self._blocks
+            if wall_ns >= SHORT_NS or 4 * count >= most
+        ]
 
     def busy_cores(self) -> float:
         """Cores that are busy while an item runs, on average."""
-        wall_ns = sum(wall for wall, _ in self._clocks)
-        return sum(cpu for _, cpu in self._clocks) / wall_ns if wall_ns else 1.0
+        wall_ns = sum(wall for _, wall, _ in self._blocks)
+        return sum(cpu for _, _, cpu in self._blocks) / wall_ns if wall_ns else 1.0
 
     def weigh(self) -> None:
         """Pickles a sample of arguments and results, and the function, if that was not done since
-        the last block. Raises `Unpicklable`.
+        the last block and does not take a noticeable share of the work. Raises `Unpicklable`.
         """
         if self._function_bytes is None:
-            self._function_bytes = float(_weight(self._fn, "unpicklable_function")[0])
-        if self._sample is None:
+            size, spent_ns, _ = _weight(self._fn, "unpicklable_function")
+            self._function_bytes = float(size)
+            self._weight["function_pickle_ns"] = spent_ns
+        if self._sample is None or self._weighing_ns > MOST_WEIGHING * self.wall_ns:
             return
         items, values = self._sample
         self._sample = None
-        self.weigh_arguments(items)
-        size, spent_ns = _weight(values, "unpicklable_result")
+        begun_ns = time.perf_counter_ns()
+        try:
+            self.weigh_arguments(items)
+            size, spent_ns, back_ns = _weight(values, "unpicklable_result")
+        finally:
+            self._weighing_ns += time.perf_counter_ns() - begun_ns
         self._weight["result_bytes"] = size / len(values)
         self._weight["result_pickle_ns"] = spent_ns / len(values)
+        self._weight["result_unpickle_ns"] = back_ns / len(values)
 
     def weigh_arguments(self, items: list[Any]) -> None:
         """Pickles the arguments of these items. Raises `Unpicklable`."""
-        size, spent_ns = _weight(items, "unpicklable_argument")
+        size, spent_ns, back_ns = _weight(items, "unpicklable_argument")
         self._weight["argument_bytes"] = size / len(items)
         self._weight["pickle_ns"] = spent_ns / len(items)
+        self._weight["unpickle_ns"] = back_ns / len(items)
 
     def forget(self) -> None:
         """What comes may be different: durations are measured anew."""
-        self._items_ns.clear()
-        self._clocks.clear()
+        self._blocks.clear()
 
     def lighten(self) -> None:
         """Lets go of the items and results that were kept to be weighed."""
@@ -143,7 +173,7 @@ class Probe:
         if free is not None:
             busy = max(busy, 1.0 - free)
         return {
-            "wall_ns": list(self._items_ns),
+            "wall_ns": self._items_ns(),
             "done": self.done,
             "left": left,
             "busy_cores": busy,
@@ -151,17 +181,20 @@ class Probe:
             "argument_bytes": self._weight.get("argument_bytes", 0.0),
             "result_bytes": self._weight.get("result_bytes", 0.0),
             "function_bytes": self._function_bytes or 0.0,
-            "pickle_ns": self._weight.get("pickle_ns", 0.0),
-            "result_pickle_ns": self._weight.get("result_pickle_ns", 0.0),
+            **{name: self._weight.get(name, 0.0) for name in PICKLING},
             "native_speedup": None,
         }
 
 
-def _weight(value: Any, refusal: str) -> tuple[int, float]:
-    """The bytes of a value when pickled, large buffers included, and the nanoseconds it takes."""
+def _weight(value: Any, refusal: str) -> tuple[int, float, float]:
+    """The bytes of a value when pickled, large buffers included, and the nanoseconds that this
+    takes, and the way back. That is measured for plain values only, whose unpickling runs
+    nobody's code; of others it is taken to be the same.
+    """
     large = sum(map(_large, value)) if isinstance(value, list) else 0
     if large:
-        return large, large / COPIED_BYTES_A_NS if _is_copied(value) else 0.0
+        spent_ns = large / COPIED_BYTES_A_NS if _is_copied(value) else 0.0
+        return large, spent_ns, spent_ns
     buffers: list[pickle.PickleBuffer] = []
     begun_ns = time.perf_counter_ns()
     try:
@@ -171,8 +204,13 @@ def _weight(value: Any, refusal: str) -> tuple[int, float]:
             data = Encoder().dumps(value)
         except Exception as error:
             raise Unpicklable(refusal) from error
-    spent_ns = time.perf_counter_ns() - begun_ns
-    return len(data) + sum(each.raw().nbytes for each in buffers), float(spent_ns)
+    ended_ns = time.perf_counter_ns()
+    spent_ns = back_ns = ended_ns - begun_ns
+    if not buffers and isinstance(value, list) and is_plain(value, False):
+        pickle.loads(data)
+        back_ns = time.perf_counter_ns() - ended_ns
+    size = len(data) + sum(each.raw().nbytes for each in buffers)
+    return size, float(spent_ns), float(back_ns)
 
 
 def _large(value: object) -> int:
@@ -185,6 +223,15 @@ def _large(value: object) -> int:
 
 def _is_copied(values: list[Any]) -> bool:
     return any(isinstance(each, str) for each in values)
+
+
+def _delay_ns(thread: int | None) -> int:
+    """How long a thread of this process has waited for a core, as far as the system says."""
+    try:
+        with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
+            return int(file.read().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 class Watch:
@@ -216,7 +263,9 @@ class Watch:
                     self._on_tick = None
 
     def _share(self, passed_ns: int) -> float:
-        return min(1.0, self._wakes * (WAKE_S * 1e9 + SLACK_NS) / max(passed_ns, 1))
+        # Where it woke late for want of a core the lock had no part in it.
+        able_ns = passed_ns - _delay_ns(self._thread.native_id)
+        return min(1.0, self._wakes * (WAKE_S * 1e9 + SLACK_NS) / max(able_ns, 1))
 
     def passed_ns(self) -> int:
         """Since it was started."""

@@ -2,7 +2,8 @@
 
 A map begins in the caller, is measured there, and may move (`moving`, `judge`). A single call never
 runs in the caller, who may want to go on meanwhile, or have to: it goes to a process, or to a
-thread if its function or its arguments can't be pickled.
+thread if its function or its arguments can't be pickled, or the function needs what can't be
+(`state`).
 
 Rungs are opened when they are needed first, and stay until `shutdown`.
 """
@@ -11,10 +12,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from ...pool import nesting
-from .. import backends, here
+from .. import backends, here, state
 from ..choose import Judge
 from ..moving import Moving
 from ..options import PLAIN
@@ -46,6 +47,7 @@ class AutoExecutor(RungExecutor):
         self._opening = threading.RLock()
         self._is_shut = False
         self._judge: Judge | None = None
+        self._stateful: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
         self._initialized = options.initializer is None
 
     def submit_call(
@@ -60,6 +62,8 @@ class AutoExecutor(RungExecutor):
 
         processes = self.rung("processes")
         may_be_a_thread = options is None or options.timeout is None
+        if may_be_a_thread and self._needs_state(fn):
+            return self.rung("threads").submit_call(fn, args, kwargs, options)
         if not (may_be_a_thread and isinstance(processes, ProcessesExecutor)):
             return processes.submit_call(fn, args, kwargs, options)
         return processes.submit_or(
@@ -69,6 +73,16 @@ class AutoExecutor(RungExecutor):
             options,
             lambda: self.rung("threads").submit_call(fn, args, kwargs, options),
         )
+
+    def _needs_state(self, fn: Callable[..., Any]) -> bool:
+        """Whether a function needs what can't be sent; looked for once a function."""
+        try:
+            found = self._stateful.get(fn)
+            if found is None:
+                found = self._stateful[fn] = state.missing(fn) is not None
+        except TypeError:
+            return state.missing(fn) is not None
+        return found
 
     def map(  # type: ignore[override]
         self, fn: Callable[..., T], *iterables: Iterable[Any], options: CallOptions = PLAIN

@@ -1,0 +1,77 @@
+"""What the ladder's rounds say: medians, whether the bars are kept, and the table of it.
+
+Of raw times only, as they lie in `benchmarks/results/ladder.json`; nothing is run here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+RUNGS = ("serial", "threads", "processes", "auto")
+RESULTS = Path(__file__).parent.parent / "results" / "ladder.json"
+OF_BEST, OF_SERIAL, SLACK_S = 1.10, 1.05, 0.005
+"""`auto` may take so many times as long as the best fixed rung, as serial, and so much more."""
+
+HOW = (
+    "`allcores.map` over what people run, on every rung in turns. `auto` must take at most "
+    f"{OF_BEST:.2f} of the best fixed rung, and never more than {OF_SERIAL:.2f} of `serial`, plus "
+    f"{SLACK_S * 1e3:.0f} ms each; where it does not, the row says **no**. Medians in ms."
+)
+
+
+def judged(row: dict[str, Any]) -> dict[str, Any]:
+    """A workload's medians in seconds (None where the rung can't run it), its best fixed rung, and
+    whether the bars are kept.
+    """
+    medians = {
+        rung: None if None in times else median(times) for rung, times in row["seconds"].items()
+    }
+    fixed = {rung: taken for rung, taken in medians.items() if rung != "auto" and taken}
+    best = min(fixed, key=lambda rung: fixed[rung])
+    auto = medians["auto"]
+    kept = auto is not None and auto <= OF_BEST * fixed[best] + SLACK_S
+    safe = auto is not None and auto <= OF_SERIAL * fixed["serial"] + SLACK_S
+    return {**row, "medians": medians, "best": best, "kept": kept, "safe": safe}
+
+
+def head() -> str:
+    """The first two lines."""
+    names = " | ".join(RUNGS)
+    marks = " | ".join("---:" for _ in RUNGS)
+    return (
+        f"| workload | {names} | best | bars | where `auto` went, and why |\n"
+        f"| --- | {marks} | --- | --- | --- |"
+    )
+
+
+def line(row: dict[str, Any]) -> str:
+    """A workload's line; the reason is that of the last round."""
+    found = judged(row)
+    times = " | ".join(
+        "-" if (taken := found["medians"][rung]) is None else f"{taken * 1e3:,.1f}"
+        for rung in RUNGS
+    )
+    mark = "yes" if found["kept"] and found["safe"] else "**no**"
+    return f"| {row['name']} | {times} | {found['best']} | {mark} | {row['reasons'][-1]} |"
+
+
+def total(rows: list[dict[str, Any]]) -> str:
+    """How many keep the bars."""
+    found = [judged(row) for row in rows]
+    kept = sum(row["kept"] and row["safe"] for row in found)
+    return f"{kept} of {len(rows)} within the bars."
+
+
+def written(path: Path = RESULTS) -> str:
+    """The whole table, as it goes into `benchmarks/README.md`."""
+    if not path.exists():
+        return "Not measured yet."
+    record = json.loads(path.read_text(encoding="utf-8"))
+    rows, machine = record["rows"], record["machine"]
+    where = f"{machine['date']}, {machine['cores']} cores, {machine['system']}, {machine['python']}"
+    load = f"load average before it {machine['load_before']}"
+    lines = [HOW, "", head(), *map(line, rows), ""]
+    return "\n".join([*lines, f"{total(rows)} {record['rounds']} rounds; {where}; {load}."])
