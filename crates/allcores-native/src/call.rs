@@ -6,7 +6,7 @@
 
 use std::mem::ManuallyDrop;
 
-use allcores_shm::primitive::{Arc, AtomicU32, Mutex, Ordering};
+use allcores_shm::primitive::{Arc, AtomicU32, AtomicU64, Mutex, Ordering};
 use cranelift_jit::JITModule;
 
 use crate::compile::{Made, compile};
@@ -20,10 +20,11 @@ pub type Look = dyn Fn() -> bool + Send + Sync;
 
 /// What machine code knows of the run it is part of.
 ///
-/// The flag stands first, since machine code looks at it where loops close.
+/// Machine code looks at the flag where loops close, and at the word after each pause.
 #[repr(C)]
 pub struct Run {
     flag: AtomicU32,
+    word: AtomicU64,
     look: Box<Look>,
 }
 
@@ -31,7 +32,7 @@ impl Run {
     /// A run during which `look` is asked now and then whether it has to end.
     #[must_use]
     pub fn new(look: Box<Look>) -> Arc<Self> {
-        Arc::new(Self { flag: AtomicU32::new(0), look })
+        Arc::new(Self { flag: AtomicU32::new(0), word: AtomicU64::new(DONE.cast_unsigned()), look })
     }
 
     /// Has the running code look up.
@@ -51,13 +52,19 @@ impl Run {
     }
 }
 
+/// Where the word of a pause lies.
+pub(crate) const WORD_OFFSET: i32 = 8;
+const _: () = assert!(std::mem::offset_of!(Run, word) == WORD_OFFSET as usize);
+
 /// Called by machine code when the flag is up.
-extern "C" fn pause(run: *const Run) -> i64 {
+extern "C" fn pause(run: *const Run) {
     // SAFETY: machine code hands on the pointer it was called with, which `Machine::run` made of a
     // reference that lives as long as that call.
     let run = unsafe { &*run };
     run.flag.store(0, Ordering::Relaxed);
-    if run.must_end() { Guard::Stopped.word() } else { DONE }
+    // Relaxed: machine code reads it in this thread.
+    let word = if run.must_end() { Guard::Stopped.word() } else { DONE };
+    run.word.store(word.cast_unsigned(), Ordering::Relaxed);
 }
 
 type Entry = extern "C" fn(*const Run, i64, *const u64, *mut u64) -> i64;

@@ -43,6 +43,7 @@ pub(crate) fn compile(
     }
     let mut context = module.make_context();
     let mut builders = FunctionBuilderContext::new();
+    let pause = write_pause(&mut module, &mut context, &mut builders, pause)?;
     for number in 0..ids.len() {
         write_instance(
             program,
@@ -95,7 +96,7 @@ fn write_instance(
     ids: &[FuncId],
     context: &mut Context,
     builders: &mut FunctionBuilderContext,
-    pause: *const u8,
+    pause: FuncId,
 ) {
     let instance = &inference.instances[number];
     let function = &program.functions[instance.function];
@@ -103,6 +104,7 @@ fn write_instance(
     context.func.signature = signature(instance, function.parameters, convention);
     context.func.name = UserFuncName::user(0, ids[number].as_u32());
     let config = module.target_config();
+    let pause = module.declare_func_in_func(pause, &mut context.func);
     let mut known: Vec<Option<FuncRef>> = vec![None; ids.len()];
     let mut functions = |number: usize, builder: &mut FunctionBuilder<'_>| {
         *known[number].get_or_insert_with(|| module.declare_func_in_func(ids[number], builder.func))
@@ -156,6 +158,39 @@ fn write_instance(
     }
     emitter.whole_body(&function.body);
     builder.finalize(config);
+}
+
+/// A function around `pause` that keeps all registers, so that loops which look up now and then have
+/// theirs for themselves.
+fn write_pause(
+    module: &mut JITModule,
+    context: &mut Context,
+    builders: &mut FunctionBuilderContext,
+    pause: *const u8,
+) -> Result<FuncId, Error> {
+    let generator = |error: ModuleError| Error::Generator(Box::new(error));
+    let mut outer = Signature::new(CallConv::PreserveAll);
+    outer.params.push(AbiParam::new(types::I64));
+    let mut inner = Signature::new(module.isa().default_call_conv());
+    inner.params.push(AbiParam::new(types::I64));
+    let id = module.declare_function("pause", Linkage::Local, &outer).map_err(generator)?;
+    context.func.signature = outer;
+    context.func.name = UserFuncName::user(0, id.as_u32());
+    let config = module.target_config();
+    let mut builder = FunctionBuilder::new(&mut context.func, builders);
+    let start = builder.create_block();
+    builder.append_block_params_for_function_params(start);
+    builder.switch_to_block(start);
+    builder.seal_block(start);
+    let run = builder.block_params(start)[0];
+    let inner = builder.import_signature(inner);
+    let address = builder.ins().iconst(types::I64, pause.addr().cast_signed() as i64);
+    builder.ins().call_indirect(inner, address, &[run]);
+    builder.ins().return_(&[]);
+    builder.finalize(config);
+    module.define_function(id, context).map_err(generator)?;
+    module.clear_context(context);
+    Ok(id)
 }
 
 /// `entry(context, depth, words in, words out)`, as [`Machine`](crate::call::Machine) calls it.

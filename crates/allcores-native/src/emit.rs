@@ -5,12 +5,13 @@
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, InstBuilder, MemFlagsData, Signature, Type as Word,
+    AbiParam, Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Signature, Type as Word,
     Value as Register, types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
 
+use crate::call::WORD_OFFSET;
 use crate::guard::Guard;
 use crate::infer::{Inference, Instance};
 use crate::types::Type;
@@ -97,9 +98,8 @@ pub(crate) struct Loop {
 pub(crate) struct Emitter<'a, 'b> {
     pub(crate) builder: &'a mut FunctionBuilder<'b>,
     pub(crate) inference: &'a Inference,
-    pub(crate) functions:
-        &'a mut dyn FnMut(usize, &mut FunctionBuilder<'_>) -> cranelift_codegen::ir::FuncRef,
-    pub(crate) pause: *const u8,
+    pub(crate) functions: &'a mut dyn FnMut(usize, &mut FunctionBuilder<'_>) -> FuncRef,
+    pub(crate) pause: FuncRef,
     pub(crate) convention: CallConv,
     pub(crate) context: Register,
     pub(crate) depth: Register,
@@ -209,7 +209,9 @@ impl Emitter<'_, '_> {
             self.builder.ins().atomic_load(types::I32, MemFlagsData::trusted(), self.context);
         self.builder.ins().brif(flag, look, &[], next, &[]);
         self.go_on_in(look);
-        let word = self.helper(self.pause, &[self.context], &[types::I64])[0];
+        self.builder.ins().call(self.pause, &[self.context]);
+        let flags = MemFlagsData::trusted();
+        let word = self.builder.ins().load(types::I64, flags, self.context, WORD_OFFSET);
         self.builder.ins().brif(word, self.leave, &[BlockArg::Value(word)], next, &[]);
         self.go_on_in(next);
     }

@@ -1,7 +1,7 @@
 //! Statements in machine code.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, InstBuilder, types};
+use cranelift_codegen::ir::{Block, InstBuilder, Value as Register, types};
 
 use crate::emit::{Emitter, Ended, Loop, Value};
 use crate::expressions::elements;
@@ -112,17 +112,18 @@ impl Emitter<'_, '_> {
         body: &[Statement],
         otherwise: &[Statement],
     ) -> Flow {
-        let head = self.builder.create_block();
         let [inside, out] = [(); 2].map(|()| self.builder.create_block());
         let ends = Loop { next: self.builder.create_block(), end: self.builder.create_block() };
-        self.builder.ins().jump(head, &[]);
-        self.builder.switch_to_block(head);
         let before = self.bound.clone();
         self.test(test, inside, out);
-        self.go_on_in(inside);
+        self.builder.switch_to_block(inside);
+        self.bound.clone_from(&before);
         self.loop_body(body, ends);
-        self.latch(ends, head);
-        self.builder.seal_block(head);
+        self.go_on_in(ends.next);
+        self.poll();
+        self.bound.clone_from(&before);
+        self.test(test, inside, out);
+        self.builder.seal_block(inside);
         self.bound.clone_from(&before);
         self.go_on_in(out);
         self.after_loop(otherwise, ends);
@@ -145,53 +146,46 @@ impl Emitter<'_, '_> {
             bounds.push((self.int_of(&value), value.constant));
         }
         let [(start, _), (stop, _), (step, constant)] = bounds[..] else { return Err(Ended) };
-        let is_known = matches!(range[2].kind, Kind::Int(_));
-        let count = match constant.filter(|_| is_known) {
-            Some(1) => {
-                let some = self.builder.ins().icmp(IntCC::SignedLessThan, start, stop);
-                let length = self.builder.ins().isub(stop, start);
-                let zero = self.constant(0);
-                self.builder.ins().select(some, length, zero)
-            }
-            _ => {
-                let is_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, step, 0);
-                self.guard(is_zero, Guard::Domain);
-                let is_down = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, step, 0);
-                let low = self.builder.ins().select(is_down, stop, start);
-                let high = self.builder.ins().select(is_down, start, stop);
-                let back = self.builder.ins().ineg(step);
-                let size = self.builder.ins().select(is_down, back, step);
-                let some = self.builder.ins().icmp(IntCC::SignedLessThan, low, high);
-                let length = self.builder.ins().isub(high, low);
-                let last = self.builder.ins().iadd_imm_s(length, -1);
-                let steps = self.builder.ins().udiv(last, size);
-                let count = self.builder.ins().iadd_imm_s(steps, 1);
-                let zero = self.constant(0);
-                self.builder.ins().select(some, count, zero)
-            }
+        let constant = constant.filter(|_| matches!(range[2].kind, Kind::Int(_)));
+        // By one up or down it can't go beyond `stop`; else turns are counted.
+        let beyond = match constant {
+            Some(1) => Some(IntCC::SignedLessThan),
+            Some(-1) => Some(IntCC::SignedGreaterThan),
+            _ => None,
         };
         let next = self.builder.declare_var(types::I64);
         let left = self.builder.declare_var(types::I64);
         self.builder.def_var(next, start);
-        self.builder.def_var(left, count);
-        let head = self.builder.create_block();
         let [inside, out] = [(); 2].map(|()| self.builder.create_block());
         let ends = Loop { next: self.builder.create_block(), end: self.builder.create_block() };
-        self.builder.ins().jump(head, &[]);
-        self.builder.switch_to_block(head);
         let before = self.bound.clone();
-        let still = self.builder.use_var(left);
-        self.builder.ins().brif(still, inside, &[], out, &[]);
-        self.go_on_in(inside);
+        let some = if let Some(beyond) = beyond {
+            self.builder.ins().icmp(beyond, start, stop)
+        } else {
+            let count = self.turns(start, stop, step);
+            self.builder.def_var(left, count);
+            count
+        };
+        self.builder.ins().brif(some, inside, &[], out, &[]);
+        self.builder.switch_to_block(inside);
+        let value = self.builder.use_var(next);
+        self.set_local(target, &Value::int(value));
+        self.loop_body(body, ends);
+        self.go_on_in(ends.next);
+        self.poll();
         let value = self.builder.use_var(next);
         let following = self.builder.ins().iadd(value, step);
         self.builder.def_var(next, following);
-        let fewer = self.builder.ins().iadd_imm_s(still, -1);
-        self.builder.def_var(left, fewer);
-        self.set_local(target, &Value::int(value));
-        self.loop_body(body, ends);
-        self.latch(ends, head);
-        self.builder.seal_block(head);
+        let some = if let Some(beyond) = beyond {
+            self.builder.ins().icmp(beyond, following, stop)
+        } else {
+            let still = self.builder.use_var(left);
+            let fewer = self.builder.ins().iadd_imm_s(still, -1);
+            self.builder.def_var(left, fewer);
+            fewer
+        };
+        self.builder.ins().brif(some, inside, &[], out, &[]);
+        self.builder.seal_block(inside);
         self.bound.clone_from(&before);
         self.go_on_in(out);
         self.after_loop(otherwise, ends);
@@ -200,18 +194,30 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
+    /// How many numbers `range(start, stop, step)` has.
+    fn turns(&mut self, start: Register, stop: Register, step: Register) -> Register {
+        let is_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, step, 0);
+        self.guard(is_zero, Guard::Domain);
+        let is_down = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, step, 0);
+        let low = self.builder.ins().select(is_down, stop, start);
+        let high = self.builder.ins().select(is_down, start, stop);
+        let back = self.builder.ins().ineg(step);
+        let size = self.builder.ins().select(is_down, back, step);
+        let some = self.builder.ins().icmp(IntCC::SignedLessThan, low, high);
+        let length = self.builder.ins().isub(high, low);
+        let last = self.builder.ins().iadd_imm_s(length, -1);
+        let steps = self.builder.ins().udiv(last, size);
+        let count = self.builder.ins().iadd_imm_s(steps, 1);
+        let zero = self.constant(0);
+        self.builder.ins().select(some, count, zero)
+    }
+
     fn loop_body(&mut self, body: &[Statement], ends: Loop) {
         self.loops.push(ends);
         if self.body(body).is_ok() {
             self.builder.ins().jump(ends.next, &[]);
         }
         self.loops.pop();
-    }
-
-    fn latch(&mut self, ends: Loop, head: Block) {
-        self.go_on_in(ends.next);
-        self.poll();
-        self.builder.ins().jump(head, &[]);
     }
 
     fn after_loop(&mut self, otherwise: &[Statement], ends: Loop) {
