@@ -386,8 +386,10 @@ KERNELS: dict[str, Kernel] = {
     "monte_carlo": (monte_carlo, [(1 + n, 200_000) for n in range(8)]),
     "nbody": (
         nbody,
-        [((0.0, 0.1 * n, 0.0, 0.1), (1.0, 0.0, 0.0, 1.0), (0.0, 2.0, -1.0, 0.0), 20_000)
-         for n in range(8)],
+        [
+            ((0.0, 0.1 * n, 0.0, 0.1), (1.0, 0.0, 0.0, 1.0), (0.0, 2.0, -1.0, 0.0), 20_000)
+            for n in range(8)
+        ],
     ),
     "fib": (fib, [(25,)] * 8),
     "ackermann": (ackermann, [(2, 300 + n) for n in range(8)]),

@@ -32,6 +32,8 @@ INTS = sorted(
     }
     | {10**20, 3037000500, -3037000499, 6074001000, 1000000007}
 )
+MODULI = ["LIMIT", "2147483648", "9223372036854775807", "(-9223372036854775808)"]
+"""What is raised to a power is brought below one of these, so that powers of powers stay short."""
 SMALL_INTS = range(-12, 13)
 FLOATS = [
     0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.5, -2.5, 3.0, 0.1, math.pi, -7.25, 1e16, 1e300, -1e308,
@@ -177,8 +179,9 @@ class Writer:
             self.lines.append(f"{pad}{name} = {self.kept(value, name)}")
 
     def kept(self, value: str, name: str) -> str:
-        """The value, kept from growing with each turn of a loop."""
-        if not self.in_loop or self.kinds[name] != "int":
+        """The value, kept from growing with each turn of a loop, and from one product to another."""
+        grows = self.in_loop or "*" in value or "<<" in value
+        if not grows or self.kinds[name] != "int":
             return value
         bound = self.rng.choice(["LIMIT", "2147483648", "-4611686018427387904", "9007199254740993"])
         return f"({value}) % {bound}"
@@ -246,7 +249,7 @@ class Writer:
             return f"({one} {operation} {two})"
         return self.rng.choice(
             [
-                lambda: f"(({one}) ** {self.small('int')})",
+                lambda: f"((({one}) % {self.rng.choice(MODULI)}) ** {self.small('int')})",
                 lambda: f"({one} << {self.small('int')})",
                 lambda: f"({one} << (({two}) % 66))",
                 lambda: f"({one} >> {self.rng.choice([two, self.small('int')])})",

@@ -15,6 +15,7 @@ use crate::emit::{Emitter, Place, register, registers, result_of, signature};
 use crate::error::Error;
 use crate::infer::{Inference, infer};
 use crate::ir::Program;
+use crate::ranges::Scope;
 use crate::types::Type;
 
 /// Machine code, and where it begins.
@@ -135,6 +136,8 @@ fn write_instance(
         builder.def_var(is_bound, unbound);
         places.push(Place { kind: kind.clone(), words: variables, is_bound });
     }
+    let loose = function.loose();
+    let scope = Scope { inference, instance: number, loose: &loose };
     let leave = builder.create_block();
     builder.append_block_param(leave, types::I64);
     builder.set_cold_block(leave);
@@ -147,11 +150,15 @@ fn write_instance(
         context: parameters[0],
         depth: parameters[1],
         bound: (0..places.len()).map(|local| local < function.parameters).collect(),
+        ranges: scope.first(),
+        scope,
+        predicate: None,
         places,
         result: result_of(instance),
         leave,
         guards: Vec::new(),
         loops: Vec::new(),
+        ends: Vec::new(),
     };
     if inference.is_recursive(number) {
         emitter.poll();

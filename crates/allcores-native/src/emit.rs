@@ -14,6 +14,8 @@ use cranelift_frontend::{FunctionBuilder, Variable};
 use crate::call::WORD_OFFSET;
 use crate::guard::Guard;
 use crate::infer::{Inference, Instance};
+use crate::interval::Interval;
+use crate::ranges::{Ranges, Scope, by_type};
 use crate::types::Type;
 
 /// Nothing comes after this: the block has its last instruction.
@@ -25,13 +27,35 @@ pub(crate) struct Ended;
 pub(crate) struct Value {
     pub(crate) kind: Type,
     pub(crate) words: Vec<Register>,
-    /// What it is, if that's known while compiling.
-    pub(crate) constant: Option<i64>,
+    /// Between which bounds each word lies that is an int or a bool.
+    pub(crate) ranges: Vec<Interval>,
+    /// What a float is, if that's known while compiling.
+    pub(crate) real: Option<f64>,
 }
 
 impl Value {
     pub(crate) fn new(kind: Type, words: Vec<Register>) -> Self {
-        Self { kind, words, constant: None }
+        let ranges = by_type(&kind);
+        Self { kind, words, ranges, real: None }
+    }
+
+    /// An int between bounds.
+    pub(crate) fn within(word: Register, range: Interval) -> Self {
+        Self { kind: Type::Int, words: vec![word], ranges: vec![range], real: None }
+    }
+
+    pub(crate) fn tuple(items: &[Self]) -> Self {
+        Self {
+            kind: Type::Tuple(items.iter().map(|item| item.kind.clone()).collect()),
+            words: items.iter().flat_map(|item| item.words.clone()).collect(),
+            ranges: items.iter().flat_map(|item| item.ranges.clone()).collect(),
+            real: None,
+        }
+    }
+
+    /// The bounds of a value of one word.
+    pub(crate) fn range(&self) -> Interval {
+        self.ranges.first().copied().unwrap_or(Interval::ALL)
     }
 
     pub(crate) fn int(word: Register) -> Self {
@@ -40,6 +64,18 @@ impl Value {
 
     pub(crate) fn float(word: Register) -> Self {
         Self::new(Type::Float, vec![word])
+    }
+
+    /// What it is as a float, if that's known while compiling.
+    pub(crate) fn real(&self) -> Option<f64> {
+        match self.kind {
+            Type::Float => self.real,
+            // Between these bounds every int is a float.
+            _ if self.range().is_within(-(1 << 53), 1 << 53) => {
+                self.range().constant().map(|value| value as f64)
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn bool(word: Register) -> Self {
@@ -106,12 +142,19 @@ pub(crate) struct Emitter<'a, 'b> {
     pub(crate) places: Vec<Place>,
     /// Which variables surely have a value here.
     pub(crate) bound: Vec<bool>,
+    /// Between which bounds the variables lie here.
+    pub(crate) ranges: Ranges,
+    /// Guards count only where this is true; see `light`.
+    pub(crate) predicate: Option<Register>,
+    pub(crate) scope: Scope<'a>,
     pub(crate) result: Type,
     /// The block that returns the word it is given.
     pub(crate) leave: Block,
     /// The blocks that return a guard's word, made when first needed.
     pub(crate) guards: Vec<(Guard, Block)>,
     pub(crate) loops: Vec<Loop>,
+    /// For each of the loops, the bounds where it was left.
+    pub(crate) ends: Vec<Option<Ranges>>,
 }
 
 impl Emitter<'_, '_> {
@@ -146,6 +189,10 @@ impl Emitter<'_, '_> {
     /// Leaves the item to Python if `condition` holds.
     pub(crate) fn guard(&mut self, condition: Register, guard: Guard) {
         let out = self.guard_block(guard);
+        let condition = match self.predicate {
+            Some(counts) => self.builder.ins().band(condition, counts),
+            None => condition,
+        };
         let next = self.builder.create_block();
         self.builder.ins().brif(condition, out, &[], next, &[]);
         self.go_on_in(next);
@@ -153,10 +200,37 @@ impl Emitter<'_, '_> {
 
     /// Leaves the item to Python unless `condition` holds.
     pub(crate) fn require(&mut self, condition: Register, guard: Guard) {
+        if self.predicate.is_some() {
+            let condition = self.builder.ins().bxor_imm_s(condition, 1);
+            return self.guard(condition, guard);
+        }
         let out = self.guard_block(guard);
         let next = self.builder.create_block();
         self.builder.ins().brif(condition, next, &[], out, &[]);
         self.go_on_in(next);
+    }
+
+    /// Has something written of which the guards count only if `truth` is so.
+    pub(crate) fn under<T>(
+        &mut self,
+        truth: Register,
+        counts: bool,
+        write: impl FnOnce(&mut Self) -> Result<T, Ended>,
+    ) -> Result<T, Ended> {
+        let outer = self.predicate;
+        let mut predicate = if counts { truth } else { self.builder.ins().bxor_imm_s(truth, 1) };
+        if let Some(outer) = outer {
+            predicate = self.builder.ins().band(outer, predicate);
+        }
+        self.predicate = Some(predicate);
+        let written = write(self);
+        self.predicate = outer;
+        written
+    }
+
+    /// One of two values, without a branch.
+    pub(crate) fn choice(&mut self, truth: Register, one: Register, other: Register) -> Register {
+        self.builder.ins().select(truth, one, other)
     }
 
     /// Leaves the item to Python, whatever the case.
@@ -277,9 +351,7 @@ impl Emitter<'_, '_> {
     /// A number as a float that is exactly the same number.
     pub(crate) fn same_float_of(&mut self, value: &Value) -> Register {
         const LAST: i64 = 1 << 53;
-        let is_small =
-            value.constant.is_some_and(|constant| constant.unsigned_abs() <= LAST.unsigned_abs());
-        if value.kind == Type::Int && !is_small {
+        if value.kind == Type::Int && !value.range().is_within(-LAST, LAST) {
             let shifted = self.builder.ins().iadd_imm_s(value.words[0], LAST);
             let is_beyond =
                 self.builder.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, shifted, 2 * LAST);

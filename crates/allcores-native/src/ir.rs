@@ -238,6 +238,66 @@ pub struct Function {
     pub body: Vec<Statement>,
 }
 
+impl Function {
+    /// Which of its variables expressions assign to.
+    pub(crate) fn loose(&self) -> Vec<bool> {
+        let mut loose = vec![false; self.locals.len()];
+        note_named(&self.body, &mut loose);
+        loose
+    }
+}
+
+fn note_named(body: &[Statement], loose: &mut [bool]) {
+    for statement in body {
+        match statement {
+            Statement::Assign { value, .. }
+            | Statement::Evaluate(value)
+            | Statement::Return(value) => value.note_named(loose),
+            Statement::If { test, body, otherwise }
+            | Statement::While { test, body, otherwise } => {
+                test.note_named(loose);
+                note_named(body, loose);
+                note_named(otherwise, loose);
+            }
+            Statement::ForRange { range, body, otherwise, .. } => {
+                range.iter().for_each(|each| each.note_named(loose));
+                note_named(body, loose);
+                note_named(otherwise, loose);
+            }
+            Statement::Break | Statement::Continue | Statement::Leave => {}
+        }
+    }
+}
+
+impl Expression {
+    fn note_named(&self, loose: &mut [bool]) {
+        if let Kind::Named { local, .. } = &self.kind {
+            loose[*local] = true;
+        }
+        self.operands().into_iter().for_each(|each| each.note_named(loose));
+    }
+
+    /// The expressions it consists of.
+    fn operands(&self) -> Vec<&Expression> {
+        match &self.kind {
+            Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) | Kind::None | Kind::Local(_) => vec![],
+            Kind::Unary { operand: one, .. }
+            | Kind::Item { tuple: one, .. }
+            | Kind::Named { value: one, .. }
+            | Kind::IsNone { value: one, .. } => vec![one],
+            Kind::Binary { left, right, .. } => vec![left, right],
+            Kind::Compare { first, rest } => {
+                std::iter::once(&**first).chain(rest.iter().map(|(_, right)| right)).collect()
+            }
+            Kind::Conditional { test, then, otherwise } => vec![test, then, otherwise],
+            Kind::Junction { operands: all, .. }
+            | Kind::Tuple(all)
+            | Kind::Builtin { arguments: all, .. }
+            | Kind::Call { arguments: all, .. } => all.iter().collect(),
+        }
+    }
+}
+
 /// A function and those it calls, itself first.
 #[derive(Clone, Debug)]
 pub struct Program {

@@ -6,7 +6,8 @@ use cranelift_codegen::ir::{Block, InstBuilder, Value as Register, types};
 use crate::emit::{Emitter, Ended, Loop, Value};
 use crate::expressions::elements;
 use crate::guard::Guard;
-use crate::ir::{Expression, Kind, Local, Statement, Target};
+use crate::ir::{Expression, Local, Statement, Target};
+use crate::ranges::{Head, Ranges, join_option, of_range};
 use crate::types::Type;
 
 type Flow = Result<(), Ended>;
@@ -26,7 +27,7 @@ impl Emitter<'_, '_> {
         self.write_guards();
     }
 
-    fn body(&mut self, body: &[Statement]) -> Flow {
+    pub(crate) fn body(&mut self, body: &[Statement]) -> Flow {
         body.iter().try_for_each(|statement| self.statement(statement))
     }
 
@@ -37,7 +38,12 @@ impl Emitter<'_, '_> {
                 self.assign(target, &value)
             }
             Statement::Evaluate(value) => self.expression(value).map(drop),
-            Statement::If { test, body, otherwise } => self.branch(test, body, otherwise),
+            Statement::If { test, body, otherwise } => {
+                if self.choose(test, body, otherwise)? {
+                    return Ok(());
+                }
+                self.branch(test, body, otherwise)
+            }
             Statement::While { test, body, otherwise } => self.while_true(test, body, otherwise),
             Statement::ForRange { target, range, body, otherwise } => {
                 self.for_range(*target, range, body, otherwise)
@@ -47,6 +53,9 @@ impl Emitter<'_, '_> {
                     return Err(self.leave_always(Guard::Type));
                 };
                 let is_break = matches!(statement, Statement::Break);
+                if is_break && let Some(end) = self.ends.last_mut() {
+                    join_option(end, &self.ranges);
+                }
                 let block = if is_break { innermost.end } else { innermost.next };
                 self.builder.ins().jump(block, &[]);
                 Err(Ended)
@@ -84,11 +93,13 @@ impl Emitter<'_, '_> {
     fn branch(&mut self, test: &Expression, body: &[Statement], otherwise: &[Statement]) -> Flow {
         let (yes, no) = (self.builder.create_block(), self.builder.create_block());
         self.test(test, yes, no);
-        let before = self.bound.clone();
+        let before = (self.bound.clone(), self.ranges.clone());
         let mut after: Option<(Block, Vec<bool>)> = None;
-        for (block, part) in [(yes, body), (no, otherwise)] {
+        let mut ranges = None;
+        for (block, part, truth) in [(yes, body, true), (no, otherwise, false)] {
             self.go_on_in(block);
-            self.bound.clone_from(&before);
+            (self.bound, self.ranges) = before.clone();
+            self.scope.refine(&mut self.ranges, test, truth);
             if self.body(part).is_err() {
                 continue;
             }
@@ -99,9 +110,11 @@ impl Emitter<'_, '_> {
             }
             let join = *join;
             self.builder.ins().jump(join, &[]);
+            join_option(&mut ranges, &self.ranges);
         }
         let (join, bound) = after.ok_or(Ended)?;
         self.bound = bound;
+        self.ranges = ranges.unwrap_or(before.1);
         self.go_on_in(join);
         Ok(())
     }
@@ -115,18 +128,24 @@ impl Emitter<'_, '_> {
         let [inside, out] = [(); 2].map(|()| self.builder.create_block());
         let ends = Loop { next: self.builder.create_block(), end: self.builder.create_block() };
         let before = self.bound.clone();
+        let head = Head::While(test);
+        let at_head = self.scope.at_head(&self.ranges, head, body);
         self.test(test, inside, out);
         self.builder.switch_to_block(inside);
         self.bound.clone_from(&before);
-        self.loop_body(body, ends);
+        self.ranges.clone_from(&at_head);
+        self.scope.enter(&mut self.ranges, head);
+        let end = self.loop_body(body, ends);
         self.go_on_in(ends.next);
         self.poll();
         self.bound.clone_from(&before);
+        self.ranges.clone_from(&at_head);
         self.test(test, inside, out);
         self.builder.seal_block(inside);
         self.bound.clone_from(&before);
         self.go_on_in(out);
-        self.after_loop(otherwise, ends);
+        self.scope.leave(&mut self.ranges, head);
+        self.after_loop((otherwise, ends), end);
         self.bound = before;
         self.go_on_in(ends.end);
         Ok(())
@@ -143,12 +162,13 @@ impl Emitter<'_, '_> {
         let mut bounds = Vec::new();
         for bound in range {
             let value = self.expression(bound)?;
-            bounds.push((self.int_of(&value), value.constant));
+            bounds.push((self.int_of(&value), value.range()));
         }
-        let [(start, _), (stop, _), (step, constant)] = bounds[..] else { return Err(Ended) };
-        let constant = constant.filter(|_| matches!(range[2].kind, Kind::Int(_)));
+        let [(start, first), (stop, last), (step, by)] = bounds[..] else { return Err(Ended) };
+        let head = Head::For(target, of_range([first, last, by]));
+        let at_head = self.scope.at_head(&self.ranges, head, body);
         // By one up or down it can't go beyond `stop`; else turns are counted.
-        let beyond = match constant {
+        let beyond = match by.constant() {
             Some(1) => Some(IntCC::SignedLessThan),
             Some(-1) => Some(IntCC::SignedGreaterThan),
             _ => None,
@@ -169,8 +189,9 @@ impl Emitter<'_, '_> {
         self.builder.ins().brif(some, inside, &[], out, &[]);
         self.builder.switch_to_block(inside);
         let value = self.builder.use_var(next);
-        self.set_local(target, &Value::int(value));
-        self.loop_body(body, ends);
+        self.ranges.clone_from(&at_head);
+        self.set_local(target, &Value::within(value, of_range([first, last, by])));
+        let end = self.loop_body(body, ends);
         self.go_on_in(ends.next);
         self.poll();
         let value = self.builder.use_var(next);
@@ -187,8 +208,9 @@ impl Emitter<'_, '_> {
         self.builder.ins().brif(some, inside, &[], out, &[]);
         self.builder.seal_block(inside);
         self.bound.clone_from(&before);
+        self.ranges = at_head;
         self.go_on_in(out);
-        self.after_loop(otherwise, ends);
+        self.after_loop((otherwise, ends), end);
         self.bound = before;
         self.go_on_in(ends.end);
         Ok(())
@@ -212,17 +234,25 @@ impl Emitter<'_, '_> {
         self.builder.ins().select(some, count, zero)
     }
 
-    fn loop_body(&mut self, body: &[Statement], ends: Loop) {
+    /// Gives the bounds where the body breaks the loop, if it does.
+    fn loop_body(&mut self, body: &[Statement], ends: Loop) -> Option<Ranges> {
         self.loops.push(ends);
+        self.ends.push(None);
         if self.body(body).is_ok() {
             self.builder.ins().jump(ends.next, &[]);
         }
         self.loops.pop();
+        self.ends.pop().flatten()
     }
 
-    fn after_loop(&mut self, otherwise: &[Statement], ends: Loop) {
+    fn after_loop(&mut self, (otherwise, ends): (&[Statement], Loop), mut end: Option<Ranges>) {
         if self.body(otherwise).is_ok() {
             self.builder.ins().jump(ends.end, &[]);
+            join_option(&mut end, &self.ranges);
+        }
+        // If nothing leads to the end, nothing matters there.
+        if let Some(end) = end {
+            self.ranges = end;
         }
     }
 }
