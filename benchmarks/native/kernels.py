@@ -1,7 +1,7 @@
 """The kernels of scalars: plain Python functions that Numba and allcores compile as they stand.
 
-Each is called with one item of `KERNELS`; an item takes about a millisecond as machine code. All ints
-stay within 64 bits, since Numba wraps silently beyond. Kernels of buffers are in `buffers`.
+Each is called with one item of `KERNELS`; an item takes about a millisecond as machine code. All
+ints stay within 64 bits, since Numba wraps silently beyond. Kernels of buffers are in `buffers`.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ class Writer:
             self.lines.append(f"{pad}{name} = {self.kept(value, name)}")
 
     def kept(self, value: str, name: str) -> str:
-        """The value, kept from growing with each turn of a loop, and from one product to another."""
+        """The value, kept from growing with each turn of a loop, or each product."""
         grows = self.in_loop or "*" in value or "<<" in value
         if not grows or self.kinds[name] != "int":
             return value

@@ -13,6 +13,7 @@
 
 mod arithmetic;
 pub mod batch;
+mod brake;
 mod builtins;
 mod call;
 mod compile;
@@ -32,5 +33,6 @@ mod statements;
 pub mod types;
 mod watch;
 
+pub use brake::Brake;
 pub use call::{Look, Machine, Run};
 pub use watch::Watch;

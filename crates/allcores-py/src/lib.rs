@@ -42,7 +42,7 @@ mod _core {
     #[pymodule_export]
     use super::known::Known;
     #[pymodule_export]
-    use super::native::{Program, Watch};
+    use super::native::{Brake, Program, Watch};
     #[pymodule_export]
     use super::parcels::{Delivery, Shipment};
     #[pymodule_export]

@@ -14,7 +14,7 @@ use allcores_native::error::Error;
 use allcores_native::guard::Guard;
 use allcores_native::types::Type;
 use allcores_native::{Look, Machine, ir};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
+use pyo3::exceptions::{PyInterruptedError, PyKeyboardInterrupt, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyNone, PyTuple};
 
@@ -27,6 +27,23 @@ impl Watch {
     #[new]
     fn new() -> Self {
         Self(allcores_native::Watch::new())
+    }
+}
+
+/// Stops calls of machine code that were given it, from any thread.
+#[pyclass(frozen, module = "allcores._core")]
+pub(crate) struct Brake(allcores_native::Brake);
+
+#[pymethods]
+impl Brake {
+    #[new]
+    fn new() -> Self {
+        Self(allcores_native::Brake::default())
+    }
+
+    /// Stops what runs, and what begins.
+    fn pull(&self) {
+        self.0.pull();
     }
 }
 
@@ -59,13 +76,17 @@ impl Program {
         Ok(Self { program, state: Mutex::default() })
     }
 
-    /// The result for one item, or `left`.
+    /// The result for one item, or `left`. It is stopped when the brake is pulled, or when it has
+    /// been looked at so many `periods`.
+    #[pyo3(signature = (arguments, watch, depth, left, brake=None, periods=None))]
     fn call<'py>(
         &self,
         arguments: &Bound<'py, PyTuple>,
         watch: &Watch,
         depth: i64,
         left: Bound<'py, PyAny>,
+        brake: Option<&Brake>,
+        periods: Option<u64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = arguments.py();
         let Some(item) = item(arguments) else {
@@ -74,7 +95,7 @@ impl Program {
         };
         let Some(machine) = self.machine(&item.kinds) else { return Ok(left) };
         let mut output = vec![0; machine.result().width()];
-        let (look, seen) = look();
+        let (look, seen) = look(brake, periods);
         let words = (&item.words[..], &mut output[..]);
         let guard = py.detach(|| machine.one(&watch.0, depth, words, look));
         if guard == Some(Guard::Stopped) {
@@ -88,6 +109,7 @@ impl Program {
     }
 
     /// The results of many items, each a tuple of arguments, `left` where there is none.
+    #[pyo3(signature = (items, watch, depth, threads, left, brake=None))]
     fn batch<'py>(
         &self,
         items: &Bound<'py, PyList>,
@@ -95,6 +117,7 @@ impl Program {
         depth: i64,
         threads: NonZero<usize>,
         left: Bound<'py, PyAny>,
+        brake: Option<&Brake>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let py = items.py();
         let mut results = vec![left; items.len()];
@@ -117,7 +140,7 @@ impl Program {
         let options = Options { threads, depth };
         for group in groups {
             let Some(machine) = self.machine(&group.kinds) else { continue };
-            let (look, seen) = look();
+            let (look, seen) = look(brake, None);
             let count = group.places.len();
             let outcome =
                 py.detach(|| machine.batch(&watch.0, &options, count, &group.words, look));
@@ -206,11 +229,27 @@ impl Program {
 
 type Seen = Arc<Mutex<Option<PyErr>>>;
 
-/// Asks Python for a Ctrl-C, and where the exception is if there was one.
-fn look() -> (Box<Look>, Seen) {
+/// Asks Python for a Ctrl-C, and where the exception is if there was one; the brake, if there is one;
+/// and whether this is the last of the periods.
+fn look(brake: Option<&Brake>, periods: Option<u64>) -> (Box<Look>, Seen) {
     let seen = Seen::default();
     let theirs = Arc::clone(&seen);
+    let brake = brake.map(|brake| brake.0.clone());
+    let looks = Mutex::new(0);
     let look = move || {
+        if brake.as_ref().is_some_and(allcores_native::Brake::is_pulled) {
+            *theirs.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(PyInterruptedError::new_err("the call was stopped"));
+            return true;
+        }
+        let mut looked = looks.lock().unwrap_or_else(PoisonError::into_inner);
+        *looked += 1;
+        if periods.is_some_and(|periods| *looked >= periods) {
+            *theirs.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(PyTimeoutError::new_err("the call has had its time"));
+            return true;
+        }
+        drop(looked);
         Python::attach(|py| match py.check_signals() {
             Ok(()) => false,
             Err(error) => {
