@@ -7,6 +7,7 @@ through with each in time. Everything else is left to chance.
 
 from __future__ import annotations
 
+import array
 import linecache
 import math
 import random
@@ -57,8 +58,33 @@ def argument(rng: random.Random, kind: str) -> Any:
             return rng.choice(INTS) if rng.random() < 0.5 else rng.choice(SMALL_INTS)
         case "float":
             return rng.choice(FLOATS) if rng.random() < 0.7 else rng.uniform(-10, 10)
+        case "ints":
+            return ints(rng)
+        case "floats":
+            numbers = [argument_of(rng, "float") for _ in range(rng.randint(0, 4))]
+            return rng.choice([list, lambda each: array.array("d", each)])(numbers)
         case _:
             return rng.random() < 0.5
+
+
+def argument_of(rng: random.Random, kind: str) -> Any:
+    """A value of a kind of number, and of no other."""
+    if kind == "int":
+        return rng.choice(INTS) if rng.random() < 0.3 else rng.choice(SMALL_INTS)
+    return rng.choice(FLOATS)
+
+
+def ints(rng: random.Random) -> Any:
+    """A sequence of ints, as one of the things that hold some."""
+    count = rng.randint(0, 4)
+    if rng.random() < 0.5:
+        return [argument_of(rng, "int") for _ in range(count)]
+    code = rng.choice("bBhHiIlLqQ")
+    least = 0 if code.isupper() else -100
+    numbers = [rng.randint(least, 100) for _ in range(count)]
+    if code == "B":
+        return rng.choice([bytes, bytearray, lambda each: memoryview(bytes(each))])(numbers)
+    return array.array(code, numbers)
 
 
 class Writer:
@@ -69,6 +95,8 @@ class Writer:
         self.kinds: dict[str, str] = {}
         self.lines: list[str] = []
         self.in_loop = 0
+        self.sequences: dict[str, list[str]] = {"ints": [], "floats": []}
+        self.lists: dict[str, list[str]] = {"ints": [], "floats": []}
         self.helpers: list[tuple[str, list[str], str]] = []
         self.counters = 0
 
@@ -83,10 +111,19 @@ class Writer:
         kinds = [self.rng.choice(["int", "int", "float", "float", "bool"]) for _ in range(2)]
         if not short and self.rng.random() < 0.5:
             kinds.append(self.rng.choice(["int", "float"]))
+        self.sequences = {"ints": [], "floats": []}
+        self.lists = {"ints": [], "floats": []}
         names = "abc"[: len(kinds)]
         self.kinds = dict(zip(names, kinds, strict=True))
+        if not short:
+            for name in "de"[: self.rng.choice([0, 0, 1, 2])]:
+                kinds.append(self.rng.choice(["ints", "ints", "floats"]))
+                self.sequences[kinds[-1]].append(name)
+                names += name
         self.in_loop = 0
         self.lines.append(f"def {name}({', '.join(names)}):")
+        if self.rng.random() < 0.4:
+            self.list_of("p", self.rng.choice(["ints", "floats"]))
         for _ in range(self.rng.randint(0, 2) if short else self.rng.randint(1, 4)):
             self.statement(1)
         result = self.rng.choice(["int", "float", "bool", "int", "float"])
@@ -103,7 +140,9 @@ class Writer:
     def statement(self, depth: int) -> None:
         pad = "    " * depth
         choice = self.rng.random()
-        if choice < 0.45 or depth > 2:
+        if self.rng.random() < 0.2 and any(self.lists.values()):
+            self.store(pad)
+        elif choice < 0.45 or depth > 2:
             self.assignment(pad)
         elif choice < 0.65:
             self.lines.append(f"{pad}if {self.test(2)}:")
@@ -130,7 +169,69 @@ class Writer:
         if self.rng.random() < 0.9:
             self.kinds = known  # else a name may be used that has no value
 
+    def list_of(self, name: str, kind: str) -> None:
+        """A list that the function makes."""
+        element = kind[:-1]
+        values = [self.variable_or_literal(element) for _ in range(self.rng.randint(1, 3))]
+        times = self.rng.choice(["", "", " * 2", f" * {self.small('int')}"])
+        self.lines.append(f"    {name} = [{', '.join(values)}]{times}")
+        self.sequences[kind].append(name)
+        self.lists[kind].append(name)
+
+    def store(self, pad: str) -> None:
+        """A change of a list."""
+        kind = self.rng.choice([kind for kind, names in self.lists.items() if names])
+        name, element = self.rng.choice(self.lists[kind]), kind[:-1]
+        value = self.expression(element, 2)
+        if element == "int":
+            value = f"({value}) % 2147483648"
+        choice = self.rng.random()
+        if choice < 0.4:
+            self.lines.append(f"{pad}{name}[{self.place()}] = {value}")
+        elif choice < 0.6:
+            self.lines.append(f"{pad}{name}[{self.place()}] {self.rng.choice('+-')}= {value}")
+        elif choice < 0.8 and not self.in_loop:
+            self.lines.append(f"{pad}{name}.append({value})")
+        else:
+            one, two = self.place(), self.place()
+            self.lines.append(f"{pad}{name}[{one}], {name}[{two}] = {name}[{two}], {name}[{one}]")
+
+    def place(self) -> str:
+        """An index, within bounds mostly."""
+        return self.rng.choice(["0", "-1", "1", f"{self.small('int')}", self.whole(0)])
+
+    def element(self, kind: str) -> str | None:
+        """An element of a sequence, if there is one."""
+        names = self.sequences[f"{kind}s"]
+        return f"{self.rng.choice(names)}[{self.place()}]" if names else None
+
+    def for_each(self, depth: int, pad: str) -> bool:
+        """A loop over a sequence; False if there is none to loop over."""
+        kind = self.rng.choice(["int", "float"])
+        names = self.sequences[f"{kind}s"]
+        target = {"int": "u", "float": "v"}[kind]
+        if not names or self.kinds.get(target, kind) != kind:
+            return False
+        name = self.rng.choice(names)
+        if self.rng.random() < 0.3:
+            self.lines.append(
+                f"{pad}for i, {target} in enumerate({name}, {self.rng.choice('017')}):"
+            )
+            self.kinds["i"] = "int"
+        elif self.rng.random() < 0.3:
+            other = self.rng.choice(names)
+            self.lines.append(f"{pad}for {target}, {target}2 in zip({name}, {other}):")
+            self.kinds[f"{target}2"] = kind
+        else:
+            self.lines.append(f"{pad}for {target} in {name}:")
+        self.kinds[target] = kind
+        self.body_of_loop(depth, pad)
+        return True
+
     def for_loop(self, depth: int, pad: str) -> None:
+        if self.rng.random() < 0.5 and self.kinds.get("i", "int") == "int":
+            if self.for_each(depth, pad):
+                return
         name = self.rng.choice("ijk")
         if self.kinds.get(name, "int") != "int":
             return self.assignment(pad)
@@ -215,6 +316,10 @@ class Writer:
         return f"(({self.variable_or_literal(kind)}) % {self.rng.choice([5, 6, -5])})"
 
     def expression(self, kind: str, depth: int) -> str:
+        if kind != "bool" and self.rng.random() < 0.15:
+            element = self.element(kind)
+            if element is not None:
+                return element
         if depth <= 0 or self.rng.random() < 0.12:
             return self.variable_or_literal(kind)
         if self.rng.random() < 0.12:
@@ -267,8 +372,15 @@ class Writer:
                 lambda: f"divmod({one}, {two})[{self.rng.choice([0, 1])}]",
                 lambda: f"{self.rng.choice(['min', 'max'])}({self.several('int', depth)})",
                 lambda: f"len(({one}, {two}, 1))",
+                lambda: f"sum(({one}, {two}))",
+                lambda: f"({one}, {two})[{self.small('int')}]",
+                lambda: self.of_sequence() or one,
             ]
         )()
+
+    def of_sequence(self) -> str | None:
+        names = self.sequences["ints"]
+        return f"{self.rng.choice(['sum', 'len'])}({self.rng.choice(names)})" if names else None
 
     def several(self, kind: str, depth: int) -> str:
         return ", ".join(self.expression(kind, depth) for _ in range(self.rng.choice([2, 2, 3])))

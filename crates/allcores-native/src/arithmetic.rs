@@ -58,6 +58,11 @@ impl Emitter<'_, '_> {
                 real: None,
             });
         }
+        match (&left.kind, &right.kind) {
+            (Type::List(_), _) => return Ok(self.repeated(left, right)),
+            (_, Type::List(_)) => return Ok(self.repeated(right, left)),
+            _ => {}
+        }
         let is_bits = matches!(operation, Binary::And | Binary::Or | Binary::Xor);
         if is_bits && left.kind == Type::Bool && right.kind == Type::Bool {
             return Ok(Value::bool(self.bits(operation, left.words[0], right.words[0])));

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::infer::{Inference, infer};
 use crate::ir::Program;
 use crate::ranges::Scope;
+use crate::refuse::{Reason, Refusal};
 use crate::types::Type;
 
 /// Machine code, and where it begins.
@@ -32,6 +33,9 @@ pub(crate) fn compile(
     pause: *const u8,
 ) -> Result<Made, Error> {
     let inference = infer(program, arguments)?;
+    if result_of(&inference.instances[0]).is_bound_to_run() {
+        return Err(Refusal::new(Reason::Escapes, program.functions[0].at).into());
+    }
     let mut module = new_module()?;
     let convention = module.isa().default_call_conv();
     let generator = |error: ModuleError| Error::Generator(Box::new(error));

@@ -15,7 +15,7 @@ use crate::call::WORD_OFFSET;
 use crate::guard::Guard;
 use crate::infer::{Inference, Instance};
 use crate::interval::Interval;
-use crate::ranges::{Ranges, Scope, by_type};
+use crate::ranges::{Ranges, Scope};
 use crate::types::Type;
 
 /// Nothing comes after this: the block has its last instruction.
@@ -35,7 +35,7 @@ pub(crate) struct Value {
 
 impl Value {
     pub(crate) fn new(kind: Type, words: Vec<Register>) -> Self {
-        let ranges = by_type(&kind);
+        let ranges = kind.ranges();
         Self { kind, words, ranges, real: None }
     }
 
@@ -382,6 +382,9 @@ impl Emitter<'_, '_> {
                 self.builder.ins().fcmp(FloatCC::NotEqual, value.words[0], zero)
             }
             Type::Tuple(items) => self.truth_constant(!items.is_empty()),
+            Type::Buffer(_) | Type::List(_) => self.has_elements(value),
+            // Inference has refused it.
+            Type::Foreign(_) => self.truth_constant(false),
         }
     }
 }

@@ -75,11 +75,22 @@ impl Emitter<'_, '_> {
             }
             Kind::Item { tuple, index } => {
                 let tuple = self.expression(tuple)?;
+                if !matches!(tuple.kind, Type::Tuple(_)) {
+                    let word = self.constant(*index);
+                    return self.index(&tuple, &[Value::within(word, Interval::exact(*index))]);
+                }
                 let items = elements(&tuple);
                 let item =
                     place(*index, items.len()).and_then(|place| items.into_iter().nth(place));
                 item.ok_or_else(|| self.leave_always(Guard::Type))
             }
+            Kind::Index { value, indices } => {
+                let value = self.expression(value)?;
+                let indices: Vec<_> =
+                    indices.iter().map(|each| self.expression(each)).collect::<Result<_, _>>()?;
+                self.index(&value, &indices)
+            }
+            Kind::List(items) => self.list(items),
             Kind::Builtin { builtin, arguments } => {
                 let arguments: Vec<_> =
                     arguments.iter().map(|each| self.expression(each)).collect::<Result<_, _>>()?;

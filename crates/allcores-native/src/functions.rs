@@ -20,6 +20,9 @@ impl Emitter<'_, '_> {
     ) -> Result<Value, Ended> {
         use Builtin as B;
         let Some(first) = arguments.first() else { return Err(self.leave_always(Guard::Type)) };
+        if let Type::Foreign(scalar) = first.kind {
+            return self.builtin(builtin, &[Value { kind: scalar.kind(), ..first.clone() }]);
+        }
         let library = match builtin {
             B::Sin => runtime::sin as *const u8,
             B::Cos => runtime::cos as *const u8,
@@ -63,11 +66,8 @@ impl Emitter<'_, '_> {
             B::Round => Ok(self.whole(first, |emitter, word| emitter.builder.ins().nearest(word))),
             B::Float => Ok(Value::float(self.float_of(first))),
             B::Bool => Ok(Value::bool(self.truth(first))),
-            B::Len => {
-                let count = i64::try_from(elements(first).len()).unwrap_or_default();
-                let word = self.constant(count);
-                Ok(Value::within(word, Interval::exact(count)))
-            }
+            B::Len => Ok(self.length(first)),
+            B::Sum => self.sum_of(first),
             B::Divmod => self.divmod(first, &arguments[1]),
             B::Pow if arguments.len() == 2 => self.binary(Binary::Power, first, &arguments[1]),
             B::Pow => Ok(self.ints_by(runtime::power_modulo as *const u8, arguments)),

@@ -12,7 +12,7 @@ use crate::interval::{self, Interval};
 use crate::ir::{
     Binary, Builtin, Comparison, Expression, Junction, Kind, Local, Statement, Target, Unary,
 };
-use crate::types::Type;
+use crate::types::{LENGTHS, Scalar, Type};
 
 /// Loops within more loops than these take every variable to be anything.
 const DEEPEST: usize = 4;
@@ -49,9 +49,18 @@ impl Known {
     }
 }
 
+/// What is known of an element found by so many indices.
+fn element(kind: &Type, indices: usize) -> Known {
+    match (kind, kind.element(indices)) {
+        (Type::Buffer(buffer), Some(Type::Int)) => Known::int(buffer.element.range()),
+        (_, Some(kind)) => Known::of(kind),
+        (_, None) => Known::nothing(),
+    }
+}
+
 /// What is known of a value by its type alone.
 pub(crate) fn by_type(kind: &Type) -> Vec<Interval> {
-    kind.words().iter().map(Interval::of_word).collect()
+    kind.ranges()
 }
 
 pub(crate) fn join(one: &mut Ranges, other: &Ranges) {
@@ -235,11 +244,25 @@ impl<'a> Scope<'a> {
             }
             Kind::Item { tuple, index } => {
                 let tuple = self.value(tuple, ranges);
-                let Some(Type::Tuple(kinds)) = &tuple.kind else { return Known::nothing() };
+                let Some(Type::Tuple(kinds)) = &tuple.kind else {
+                    return tuple
+                        .kind
+                        .as_ref()
+                        .map_or_else(Known::nothing, |kind| element(kind, 1));
+                };
                 let Some(index) = place(*index, kinds.len()) else { return Known::nothing() };
                 let begin = kinds[..index].iter().map(Type::width).sum::<usize>();
                 let words = tuple.words[begin..][..kinds[index].width()].to_vec();
                 Known { kind: Some(kinds[index].clone()), words }
+            }
+            Kind::Index { value, indices } => {
+                let value = self.value(value, ranges);
+                value.kind.map_or_else(Known::nothing, |kind| element(&kind, indices.len()))
+            }
+            Kind::List(items) => {
+                let first = items.first().and_then(|item| self.value(item, ranges).kind);
+                let scalar = first.and_then(|kind| Scalar::of(&kind));
+                scalar.map_or_else(Known::nothing, |scalar| Known::of(Type::List(scalar)))
             }
             Kind::Builtin { builtin, arguments } => self.builtin(*builtin, arguments, ranges),
             Kind::Call { function, arguments } => {
@@ -277,6 +300,9 @@ impl<'a> Scope<'a> {
         let Some(kind) = kinds.and_then(|kinds| crate::builtins::result(builtin, &kinds)) else {
             return Known::nothing();
         };
+        if builtin == Builtin::Len {
+            return Known::int(LENGTHS);
+        }
         if kind != Type::Int || !values.iter().all(Known::is_whole) {
             return Known::of(kind);
         }
@@ -422,7 +448,7 @@ impl Walk<'_> {
                 self.scope.assign(&mut ranges, target, &known.words);
                 Some(ranges)
             }
-            Statement::Evaluate(_) => Some(ranges),
+            Statement::Evaluate(_) | Statement::Append { .. } => Some(ranges),
             Statement::If { test, body, otherwise } => {
                 let mut no = ranges.clone();
                 self.scope.refine(&mut ranges, test, true);
@@ -504,6 +530,7 @@ impl Scope<'_> {
                     words.to_vec()
                 };
             }
+            Target::Item { .. } => {}
             Target::Tuple(targets) => {
                 let mut begin = 0;
                 for target in targets {
@@ -520,6 +547,8 @@ impl Scope<'_> {
         match target {
             Target::Local(local) => self.kind_of(*local).map_or(0, Type::width),
             Target::Tuple(targets) => targets.iter().map(|each| self.width(each)).sum(),
+            // A number is stored, or inference has refused it.
+            Target::Item { .. } => 1,
         }
     }
 }

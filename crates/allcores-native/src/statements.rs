@@ -71,6 +71,7 @@ impl Emitter<'_, '_> {
                 Err(Ended)
             }
             Statement::Leave => Err(self.leave_always(Guard::Raised)),
+            Statement::Append { list, value } => self.append(list, value),
         }
     }
 
@@ -80,6 +81,7 @@ impl Emitter<'_, '_> {
                 self.set_local(*local, value);
                 Ok(())
             }
+            Target::Item { list, index } => self.store(list, index, value),
             Target::Tuple(targets) => {
                 let items = elements(value);
                 if items.len() != targets.len() {

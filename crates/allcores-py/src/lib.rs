@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 
 mod advice;
 mod alarm;
+mod arguments;
 mod arrays;
 mod command;
 mod errors;

@@ -1,7 +1,7 @@
 """The backends by name.
 
-`serial`, `threads`, `interpreters`, `processes`, `native` and `dask` are here; others are known by name, so
-that asking for one says what it needs, and can be registered by whoever brings them.
+`serial`, `threads`, `interpreters`, `processes`, `native` and `dask` are here; others are known by
+name, so that asking for one says what it needs, and can be registered by whoever brings them.
 """
 
 from __future__ import annotations
