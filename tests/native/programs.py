@@ -116,10 +116,10 @@ class Writer:
         names = "abc"[: len(kinds)]
         self.kinds = dict(zip(names, kinds, strict=True))
         if not short:
-            for name in "de"[: self.rng.choice([0, 0, 1, 2])]:
+            for sequence in "de"[: self.rng.choice([0, 0, 1, 2])]:
                 kinds.append(self.rng.choice(["ints", "ints", "floats"]))
-                self.sequences[kinds[-1]].append(name)
-                names += name
+                self.sequences[kinds[-1]].append(sequence)
+                names += sequence
         self.in_loop = 0
         self.lines.append(f"def {name}({', '.join(names)}):")
         if self.rng.random() < 0.4:
@@ -210,7 +210,7 @@ class Writer:
         kind = self.rng.choice(["int", "float"])
         names = self.sequences[f"{kind}s"]
         target = {"int": "u", "float": "v"}[kind]
-        if not names or self.kinds.get(target, kind) != kind:
+        if not names or self.kinds.get("i", "int") != "int":
             return False
         name = self.rng.choice(names)
         if self.rng.random() < 0.3:
@@ -229,9 +229,8 @@ class Writer:
         return True
 
     def for_loop(self, depth: int, pad: str) -> None:
-        if self.rng.random() < 0.5 and self.kinds.get("i", "int") == "int":
-            if self.for_each(depth, pad):
-                return
+        if self.rng.random() < 0.5 and self.for_each(depth, pad):
+            return
         name = self.rng.choice("ijk")
         if self.kinds.get(name, "int") != "int":
             return self.assignment(pad)
