@@ -363,13 +363,6 @@ def lotka_volterra(prey, hunters, steps):
     return prey, hunters
 
 
-def sum_of_squares(low, high):
-    total = 0
-    for n in range(low, high):
-        total += n * n
-    return total
-
-
 def floored(low, high):
     total = 0
     for n in range(low, high):
@@ -382,7 +375,7 @@ KERNELS: dict[str, Kernel] = {
     "euclid": (euclid, [(1 + 5000 * n, 5000) for n in range(8)]),
     "primes": (primes, [(6000 + n,) for n in range(8)]),
     "collatz": (collatz, [(1 + 5000 * n, 5000) for n in range(8)]),
-    "mandelbrot": (mandelbrot, [(100 + 10 * n, 200) for n in range(8)]),
+    "mandelbrot": (mandelbrot, [(150 + 8 * n, 600) for n in range(8)]),
     "monte_carlo": (monte_carlo, [(1 + n, 200_000) for n in range(8)]),
     "nbody": (
         nbody,
@@ -401,7 +394,7 @@ KERNELS: dict[str, Kernel] = {
     "xorshift": (xorshift, [(2463534242 + n, 500_000) for n in range(8)]),
     "divisor_sums": (divisor_sums, [(1 + 2000 * n, 8000 + 2000 * n) for n in range(8)]),
     "logistic": (logistic, [(0.1 + 0.01 * n, 3.9, 500_000) for n in range(8)]),
-    "julia": (julia, [(100 + 10 * n, 450) for n in range(8)]),
+    "julia": (julia, [(200 + 4 * n, 450) for n in range(8)]),
     "leibniz": (leibniz, [(500_000 + n,) for n in range(8)]),
     "newton_roots": (newton_roots, [(1 + n, 20_000 + n) for n in range(8)]),
     "digit_sums": (digit_sums, [(100_000 * n, 100_000 * n + 60_000) for n in range(8)]),
@@ -412,9 +405,8 @@ KERNELS: dict[str, Kernel] = {
     "gaussian": (gaussian, [(-3.0, 3.0 + n, 100_000) for n in range(8)]),
     "harmonic": (harmonic, [(500_000 + n,) for n in range(8)]),
     "triples": (triples, [(700 + n,) for n in range(8)]),
-    "fridays": (fridays, [(1600 + n, 6000 + n) for n in range(8)]),
+    "fridays": (fridays, [(1600 + n, 20_000 + n) for n in range(8)]),
     "fnv": (fnv, [(n, 500_000) for n in range(8)]),
     "lotka_volterra": (lotka_volterra, [(10.0 + n, 5.0, 100_000) for n in range(8)]),
-    "sum_of_squares": (sum_of_squares, [(n, 1_000_000 + n) for n in range(8)]),
     "floored": (floored, [(n - 200_000, 200_000 + n) for n in range(8)]),
 }

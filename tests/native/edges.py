@@ -199,6 +199,23 @@ bits:
 int-and-float:
     b = a & 1023
     return b / 8, b / 3, b < 2.5, a / 2
+list-that-is-replaced:
+    x = [1] * (a & 3)
+    s = 0
+    for i in range(len(x)):
+        s += x[i]
+        x = [2] * (a & 1)
+    return s
+index-that-is-moved:
+    x = [1, 2, 3]
+    i = s = 0
+    while i < len(x):
+        i += a & 1
+        s = s * 10 + x[i - 1 + (a & 1)]
+        i += 1
+    return s
+division-of-all:
+    return a // 7, a % 7, a // 100, a % 100, a // (2**63 - 1), a % 3, a // 1000003
 tuples:
     x, y = a & 7, a
     x, y = y, x

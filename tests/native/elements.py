@@ -141,6 +141,15 @@ ELEMENTS: dict[str, tuple[str, Calls]] = {
         "    return x[0], x[a - 1], sum(x), len(y), y[-1], z[-1], n, len(z), t[0], r[1], r[2]\n",
         [(3, 4), (10, -2), (1, 2**40)],
     ),
+    "rows": (
+        "def f(a, b):\n    x = [0] * len(a)\n    y = [0.5, -0.5] * 2\n    for i in range(len(x)):\n"
+        "        x[i] = a[i] * 2\n        x[i] -= b\n        if x[i] > 5:\n            x = [1] * 20\n"
+        "    for i in range(len(y)):\n        y[i] = y[i] * 2 + y[-i - 1]\n    s = 0\n    i = 0\n"
+        "    while i < len(x) and i < len(a):\n        s += x[i] - a[i]\n        i += 1\n"
+        "        if i < len(a):\n            s += a[i]\n    z = 2 * x * 0\n"
+        "    return s, x[0], y[1], y[-1], len(z), bool(z), x[-1], [7, 8, 9][b]\n",
+        [([1, 2, 3], 0), (b"abc", 2), ((1, 2), -1), ([9], 1)],
+    ),
     "lists-of-helpers": (
         "def made(n):\n    x = [1] * n\n    return x\n"
         "def filled(x, v):\n    for i in range(len(x)):\n        x[i] += v\n    return None\n"
@@ -213,7 +222,15 @@ LEFT: dict[str, tuple[str, Calls]] = {
     ),
     "index": (
         "def f(a, i):\n    x = [0] * 2\n    x[i] = 1\n    return a[i], (1, 2)[i]\n",
-        [([1, 2], 2), ([1, 2], -3), (b"", 0), ([1], 2**62), ((1, 2, 3), 2), ([], -1)],
+        [
+            ([1, 2], 2),
+            ([1, 2], -3),
+            ([1, 2], -(2**63)),
+            (b"", 0),
+            ([1], 2**62),
+            ((1, 2, 3), 2),
+            ([], -1),
+        ],
     ),
     "memory": ("def f(a):\n    x = [0] * a\n    return len(x)\n", [(2**62,), (2**63 - 1,)]),
     "unbound": ("def f(a):\n    if a:\n        b = 1\n    return b\n", [(0,), (False,)]),

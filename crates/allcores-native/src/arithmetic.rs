@@ -59,8 +59,8 @@ impl Emitter<'_, '_> {
             });
         }
         match (&left.kind, &right.kind) {
-            (Type::List(_), _) => return Ok(self.repeated(left, right)),
-            (_, Type::List(_)) => return Ok(self.repeated(right, left)),
+            (Type::List(_) | Type::Row(_), _) => return Ok(self.repeated(left, right)),
+            (_, Type::List(_) | Type::Row(_)) => return Ok(self.repeated(right, left)),
             _ => {}
         }
         let is_bits = matches!(operation, Binary::And | Binary::Or | Binary::Xor);
@@ -250,6 +250,15 @@ impl Emitter<'_, '_> {
             let is_minus_one = self.builder.ins().icmp_imm_s(IntCC::Equal, b, -1);
             let overflows = self.builder.ins().band(is_least, is_minus_one);
             self.guard(overflows, Guard::Overflow);
+        }
+        if divisor.constant().is_some_and(|divisor| divisor > 0) {
+            // Below zero, `a // b` is `~(~a // b)`.
+            let sign = self.builder.ins().sshr_imm_s(a, 63);
+            let natural = self.builder.ins().bxor(a, sign);
+            let quotient = self.builder.ins().udiv(natural, b);
+            let quotient = self.builder.ins().bxor(quotient, sign);
+            let product = self.builder.ins().imul(quotient, b);
+            return (quotient, self.builder.ins().isub(a, product));
         }
         let quotient = self.builder.ins().sdiv(a, b);
         let product = self.builder.ins().imul(quotient, b);

@@ -24,7 +24,9 @@ pub(crate) fn result(builtin: Builtin, arguments: &[Type]) -> Option<Type> {
         (B::Float, [Type::Foreign(_)]) => Some(Type::Float),
         (B::Bool, [Type::Buffer(buffer)]) => (!buffer.is_foreign).then_some(Type::Bool),
         (B::Bool, [one]) => (!matches!(one, Type::Foreign(_))).then_some(Type::Bool),
-        (B::Len, [Type::Tuple(_) | Type::Buffer(_) | Type::List(_)]) => Some(Type::Int),
+        (B::Len, [Type::Tuple(_) | Type::Buffer(_) | Type::List(_) | Type::Row(_)]) => {
+            Some(Type::Int)
+        }
         (B::Sum, [Type::Tuple(items)]) => items.iter().all(Type::is_whole).then_some(Type::Int),
         (B::Sum, [one]) => one.element(1).filter(Type::is_whole).map(|_| Type::Int),
         (B::Divmod, [_, _]) if numbers => {

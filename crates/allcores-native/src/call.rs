@@ -76,10 +76,12 @@ extern "C" fn pause(run: *const Run) {
     run.word.store(word.cast_unsigned(), Ordering::Relaxed);
 }
 
-/// Called by machine code for a list of `word`, or for `list` repeated: its address, or 0.
+/// Called by machine code for a list of `word`, or for the words of a list repeated, if there is an
+/// address of such: the new list's address, or 0.
 pub(crate) extern "C" fn list_repeat(
     run: *const Run,
-    list: *const List,
+    data: *const u64,
+    length: usize,
     word: u64,
     times: i64,
 ) -> *mut List {
@@ -87,12 +89,13 @@ pub(crate) extern "C" fn list_repeat(
     let run = unsafe { &*run };
     let times = usize::try_from(times).unwrap_or_default();
     let mut lists = run.lists.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = if list.is_null() {
+    let made = if data.is_null() {
         lists.make(&[word], times)
     } else {
-        // SAFETY: machine code has the addresses of lists from here alone; they live until the item
-        // ends (`Machine::run`), and no other thread knows them. Nobody changes this one meanwhile.
-        let part = unsafe { (*list).words() }.to_vec();
+        // SAFETY: machine code has the addresses and lengths of lists from here alone; they live until
+        // the item ends (`Machine::run`), and no other thread knows them. Nobody changes this one
+        // meanwhile.
+        let part = unsafe { std::slice::from_raw_parts(data, length) }.to_vec();
         lists.make(&part, times)
     };
     made.unwrap_or(std::ptr::null_mut())

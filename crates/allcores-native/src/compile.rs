@@ -157,6 +157,7 @@ fn write_instance(
         ranges: scope.first(),
         scope,
         predicate: None,
+        within: Vec::new(),
         places,
         result: result_of(instance),
         leave,

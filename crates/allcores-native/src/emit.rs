@@ -15,6 +15,7 @@ use crate::call::WORD_OFFSET;
 use crate::guard::Guard;
 use crate::infer::{Inference, Instance};
 use crate::interval::Interval;
+use crate::ir::Local;
 use crate::ranges::{Ranges, Scope};
 use crate::types::Type;
 
@@ -144,6 +145,8 @@ pub(crate) struct Emitter<'a, 'b> {
     pub(crate) bound: Vec<bool>,
     /// Between which bounds the variables lie here.
     pub(crate) ranges: Ranges,
+    /// Pairs of an index and what it is an index of: within bounds here, if it isn't below zero.
+    pub(crate) within: Vec<(Local, Local)>,
     /// Guards count only where this is true; see `light`.
     pub(crate) predicate: Option<Register>,
     pub(crate) scope: Scope<'a>,
@@ -382,7 +385,7 @@ impl Emitter<'_, '_> {
                 self.builder.ins().fcmp(FloatCC::NotEqual, value.words[0], zero)
             }
             Type::Tuple(items) => self.truth_constant(!items.is_empty()),
-            Type::Buffer(_) | Type::List(_) => self.has_elements(value),
+            Type::Buffer(_) | Type::List(_) | Type::Row(_) => self.has_elements(value),
             // Inference has refused it.
             Type::Foreign(_) => self.truth_constant(false),
         }

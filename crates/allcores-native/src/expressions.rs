@@ -77,7 +77,8 @@ impl Emitter<'_, '_> {
                 let tuple = self.expression(tuple)?;
                 if !matches!(tuple.kind, Type::Tuple(_)) {
                     let word = self.constant(*index);
-                    return self.index(&tuple, &[Value::within(word, Interval::exact(*index))]);
+                    let index = Value::within(word, Interval::exact(*index));
+                    return self.index(&tuple, &[index], false);
                 }
                 let items = elements(&tuple);
                 let item =
@@ -85,10 +86,11 @@ impl Emitter<'_, '_> {
                 item.ok_or_else(|| self.leave_always(Guard::Type))
             }
             Kind::Index { value, indices } => {
+                let is_inside = self.is_within(value, indices);
                 let value = self.expression(value)?;
                 let indices: Vec<_> =
                     indices.iter().map(|each| self.expression(each)).collect::<Result<_, _>>()?;
-                self.index(&value, &indices)
+                self.index(&value, &indices, is_inside)
             }
             Kind::List(items) => self.list(items),
             Kind::Builtin { builtin, arguments } => {
@@ -160,6 +162,7 @@ impl Emitter<'_, '_> {
             self.builder.def_var(variable, *word);
         }
         self.scope.assign(&mut self.ranges, &Target::Local(local), &value.ranges);
+        self.within.retain(|(index, sequence)| *index != local && *sequence != local);
         if !self.bound[local] {
             let truth = self.truth_constant(true);
             let is_bound = self.places[local].is_bound;

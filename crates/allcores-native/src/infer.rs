@@ -38,10 +38,17 @@ pub(crate) struct Instance {
 #[derive(Debug)]
 pub(crate) struct Inference {
     pub(crate) instances: Vec<Instance>,
+    /// Does the program append to lists?
+    appends: bool,
     numbers: HashMap<(usize, Vec<Type>), usize>,
 }
 
 impl Inference {
+    /// The type of lists of such numbers.
+    pub(crate) fn list(&self, scalar: Scalar) -> Type {
+        if self.appends { Type::List(scalar) } else { Type::Row(scalar) }
+    }
+
     /// The number of an instance that inference has found.
     pub(crate) fn instance(&self, function: usize, arguments: Vec<Type>) -> Option<usize> {
         self.numbers.get(&(function, arguments)).copied()
@@ -65,9 +72,10 @@ impl Inference {
 
 /// Finds the types of function 0 for these arguments, and of all that it calls.
 pub(crate) fn infer(program: &Program, arguments: &[Type]) -> Result<Inference, Refusal> {
+    let appends = program.functions.iter().any(|function| function.appends());
     let mut walk = Walk {
         program,
-        found: Inference { instances: Vec::new(), numbers: HashMap::new() },
+        found: Inference { instances: Vec::new(), appends, numbers: HashMap::new() },
         current: 0,
         changed: false,
     };
@@ -308,7 +316,7 @@ impl Walk<'_> {
             Kind::List(items) => match self.alike(items.iter())? {
                 None => Ok(None),
                 Some(kind) => Scalar::of(&kind)
-                    .map(|scalar| Some(Type::List(scalar)))
+                    .map(|scalar| Some(self.found.list(scalar)))
                     .ok_or(Refusal::new(Reason::Operand, value.at)),
             },
             Kind::Builtin { builtin, arguments } => match self.all(arguments)? {
@@ -374,9 +382,13 @@ fn is_of_no_truth(known: &Known) -> bool {
 
 fn fits_in_list(list: &Known, value: &Known, at: Position) -> Result<(), Refusal> {
     match (list, value) {
-        (None, _) | (Some(Type::List(_)), None) => Ok(()),
-        (Some(Type::List(scalar)), Some(kind)) if scalar.kind() == *kind => Ok(()),
-        (Some(Type::List(_)), Some(_)) => Err(Refusal::new(Reason::OperandsOfTwoTypes, at)),
+        (None, _) | (Some(Type::List(_) | Type::Row(_)), None) => Ok(()),
+        (Some(Type::List(scalar) | Type::Row(scalar)), Some(kind)) if scalar.kind() == *kind => {
+            Ok(())
+        }
+        (Some(Type::List(_) | Type::Row(_)), Some(_)) => {
+            Err(Refusal::new(Reason::OperandsOfTwoTypes, at))
+        }
         _ => Err(Refusal::new(Reason::NotAList, at)),
     }
 }
@@ -403,6 +415,11 @@ fn unary(operation: Unary, operand: &Type) -> Option<Type> {
 pub(crate) fn binary(operation: Binary, left: &Type, right: &Type) -> Option<Type> {
     if let (Binary::Add, Type::Tuple(left), Type::Tuple(right)) = (operation, left, right) {
         return Some(Type::Tuple(left.iter().chain(right.iter()).cloned().collect()));
+    }
+    if let (Binary::Multiply, Type::Row(scalar), times)
+    | (Binary::Multiply, times, Type::Row(scalar)) = (operation, left, right)
+    {
+        return times.is_whole().then_some(Type::Row(*scalar));
     }
     if let (Binary::Multiply, Type::List(scalar), times)
     | (Binary::Multiply, times, Type::List(scalar)) = (operation, left, right)

@@ -252,12 +252,41 @@ pub struct Function {
 }
 
 impl Function {
+    /// Does it append to a list?
+    pub(crate) fn appends(&self) -> bool {
+        appends(&self.body)
+    }
+
     /// Which of its variables expressions assign to.
     pub(crate) fn loose(&self) -> Vec<bool> {
         let mut loose = vec![false; self.locals.len()];
         note_named(&self.body, &mut loose);
         loose
     }
+}
+
+/// Does one of the statements assign to the variable? (Expressions do so to those that are loose.)
+pub(crate) fn assigns(body: &[Statement], local: Local) -> bool {
+    body.iter().any(|statement| match statement {
+        Statement::Assign { target, .. } => target.names(local),
+        Statement::If { body, otherwise, .. } | Statement::While { body, otherwise, .. } => {
+            assigns(body, local) || assigns(otherwise, local)
+        }
+        Statement::ForRange { target, body, otherwise, .. } => {
+            *target == local || assigns(body, local) || assigns(otherwise, local)
+        }
+        _ => false,
+    })
+}
+
+fn appends(body: &[Statement]) -> bool {
+    body.iter().any(|statement| match statement {
+        Statement::Append { .. } => true,
+        Statement::If { body, otherwise, .. }
+        | Statement::While { body, otherwise, .. }
+        | Statement::ForRange { body, otherwise, .. } => appends(body) || appends(otherwise),
+        _ => false,
+    })
 }
 
 fn note_named(body: &[Statement], loose: &mut [bool]) {
@@ -289,6 +318,14 @@ fn note_named(body: &[Statement], loose: &mut [bool]) {
 }
 
 impl Target {
+    fn names(&self, local: Local) -> bool {
+        match self {
+            Self::Local(mine) => *mine == local,
+            Self::Tuple(targets) => targets.iter().any(|each| each.names(local)),
+            Self::Item { .. } => false,
+        }
+    }
+
     fn note_named(&self, loose: &mut [bool]) {
         match self {
             Self::Local(_) => {}

@@ -30,11 +30,6 @@ impl List {
         self.length = i64::try_from(self.words.len()).unwrap_or_default();
     }
 
-    /// The words.
-    pub(crate) fn words(&self) -> &[u64] {
-        &self.words
-    }
-
     /// One more word at the end; false if there is no memory for it.
     pub(crate) fn push(&mut self, word: u64) -> bool {
         if self.words.len() >= MOST_WORDS || self.words.try_reserve(1).is_err() {

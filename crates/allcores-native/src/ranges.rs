@@ -262,7 +262,7 @@ impl<'a> Scope<'a> {
             Kind::List(items) => {
                 let first = items.first().and_then(|item| self.value(item, ranges).kind);
                 let scalar = first.and_then(|kind| Scalar::of(&kind));
-                scalar.map_or_else(Known::nothing, |scalar| Known::of(Type::List(scalar)))
+                scalar.map_or_else(Known::nothing, |scalar| Known::of(self.inference.list(scalar)))
             }
             Kind::Builtin { builtin, arguments } => self.builtin(*builtin, arguments, ranges),
             Kind::Call { function, arguments } => {

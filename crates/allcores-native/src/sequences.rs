@@ -10,7 +10,7 @@ use crate::emit::{Emitter, Ended, Value};
 use crate::expressions::elements;
 use crate::guard::Guard;
 use crate::interval::Interval;
-use crate::ir::{Binary, Expression};
+use crate::ir::{Binary, Builtin, Comparison, Expression, Junction, Kind, Local};
 use crate::lists::{DATA_OFFSET, LENGTH_OFFSET};
 use crate::types::{Element, LENGTHS, Scalar, Type};
 
@@ -20,6 +20,7 @@ impl Emitter<'_, '_> {
         match &value.kind {
             Type::Buffer(_) => Value::within(value.words[1], LENGTHS),
             Type::List(_) => Value::within(self.list_length(value.words[0]), LENGTHS),
+            Type::Row(_) => Value::within(value.words[1], LENGTHS),
             _ => {
                 let count = i64::try_from(elements(value).len()).unwrap_or_default();
                 Value::within(self.constant(count), Interval::exact(count))
@@ -28,12 +29,19 @@ impl Emitter<'_, '_> {
     }
 
     /// The element that the indices name.
-    pub(crate) fn index(&mut self, value: &Value, indices: &[Value]) -> Result<Value, Ended> {
+    /// `is_inside` says that the only index is known to be within bounds.
+    pub(crate) fn index(
+        &mut self,
+        value: &Value,
+        indices: &[Value],
+        is_inside: bool,
+    ) -> Result<Value, Ended> {
         match &value.kind {
             Type::Buffer(buffer) => {
                 let mut place = None;
                 for (index, length) in indices.iter().zip(&value.words[1..]) {
-                    let index = self.placed(index, *length);
+                    let index =
+                        if is_inside { index.words[0] } else { self.placed(index, *length) };
                     place = Some(match place {
                         None => index,
                         Some(outer) => {
@@ -52,8 +60,8 @@ impl Emitter<'_, '_> {
                 }
                 Ok(element)
             }
-            Type::List(scalar) => {
-                let address = self.place_in_list(value, &indices[0]);
+            Type::List(scalar) | Type::Row(scalar) => {
+                let address = self.place_in_list(value, &indices[0], is_inside);
                 let element = match scalar {
                     Scalar::Float => Element::F64,
                     Scalar::Int | Scalar::Bool => Element::I64,
@@ -137,13 +145,21 @@ impl Emitter<'_, '_> {
         self.builder.ins().load(types::I64, MemFlagsData::trusted(), list, LENGTH_OFFSET)
     }
 
-    fn place_in_list(&mut self, list: &Value, index: &Value) -> Register {
-        let length = self.list_length(list.words[0]);
-        let place = self.placed(index, length);
-        let flags = MemFlagsData::trusted();
-        let data = self.builder.ins().load(types::I64, flags, list.words[0], DATA_OFFSET);
+    fn place_in_list(&mut self, list: &Value, index: &Value, is_inside: bool) -> Register {
+        let [data, length] = self.row_of(list);
+        let place = if is_inside { index.words[0] } else { self.placed(index, length) };
         let offset = self.builder.ins().imul_imm_s(place, 8);
         self.builder.ins().iadd(data, offset)
+    }
+
+    /// Where a list's words are, and how many.
+    fn row_of(&mut self, list: &Value) -> [Register; 2] {
+        if let Type::Row(_) = list.kind {
+            return [list.words[0], list.words[1]];
+        }
+        let length = self.list_length(list.words[0]);
+        let flags = MemFlagsData::trusted();
+        [self.builder.ins().load(types::I64, flags, list.words[0], DATA_OFFSET), length]
     }
 
     /// A list of these values, which are of one type.
@@ -153,28 +169,43 @@ impl Emitter<'_, '_> {
         let scalar = values.first().and_then(|value| Scalar::of(&value.kind));
         let Some(scalar) = scalar else { return Err(self.leave_always(Guard::Type)) };
         let first = self.word_of_list(&values[0]);
-        let [nothing, one] = [0, 1].map(|number| self.constant(number));
-        let list = self.new_list(nothing, first, one);
-        for value in &values[1..] {
-            self.push(list, value);
+        let count = self.constant(i64::try_from(values.len()).unwrap_or_default());
+        let zero = self.constant(0);
+        let kind = self.inference.list(scalar);
+        let list = self.new_list(kind, [zero, zero], (first, count));
+        let [data, _] = self.row_of(&list);
+        for (value, place) in values.iter().zip(0..).skip(1) {
+            let word = self.word_of_list(value);
+            self.builder.ins().store(MemFlagsData::trusted(), word, data, place * 8);
         }
-        Ok(Value::new(Type::List(scalar), vec![list]))
+        Ok(list)
     }
 
-    /// `list * times`, a list of its own; with no list, one of a word.
-    fn new_list(&mut self, list: Register, word: Register, times: Register) -> Register {
-        let arguments = [self.context, list, word, times];
+    /// A list of the words of another, repeated; if that has none, of one word.
+    fn new_list(
+        &mut self,
+        kind: Type,
+        [data, length]: [Register; 2],
+        (word, times): (Register, Register),
+    ) -> Value {
+        let arguments = [self.context, data, length, word, times];
         let list = self.helper(list_repeat as *const u8, &arguments, &[types::I64])[0];
         let is_none = self.builder.ins().icmp_imm_s(IntCC::Equal, list, 0);
         self.guard(is_none, Guard::Memory);
-        list
+        if let Type::List(_) = kind {
+            return Value::new(kind, vec![list]);
+        }
+        let length = self.list_length(list);
+        let flags = MemFlagsData::trusted();
+        let data = self.builder.ins().load(types::I64, flags, list, DATA_OFFSET);
+        Value::new(kind, vec![data, length])
     }
 
     /// `[a] * times` and `times * [a]`.
     pub(crate) fn repeated(&mut self, list: &Value, times: &Value) -> Value {
         let (times, zero) = (self.int_of(times), self.constant(0));
-        let word = self.new_list(list.words[0], zero, times);
-        Value::new(list.kind.clone(), vec![word])
+        let row = self.row_of(list);
+        self.new_list(list.kind.clone(), row, (zero, times))
     }
 
     fn word_of_list(&mut self, value: &Value) -> Register {
@@ -208,9 +239,10 @@ impl Emitter<'_, '_> {
         index: &Expression,
         value: &Value,
     ) -> Result<(), Ended> {
+        let is_inside = self.is_within(list, std::slice::from_ref(index));
         let list = self.expression(list)?;
         let index = self.expression(index)?;
-        let address = self.place_in_list(&list, &index);
+        let address = self.place_in_list(&list, &index, is_inside);
         let word = self.word_of_list(value);
         self.builder.ins().store(MemFlagsData::trusted(), word, address, 0);
         Ok(())
@@ -241,7 +273,7 @@ impl Emitter<'_, '_> {
         self.builder.ins().brif(is_more, body, &both, end, &[BlockArg::Value(total)]);
         self.go_on_in(body);
         let [place, total] = self.builder.block_params(body)[..] else { return Err(Ended) };
-        let element = self.index(values, &[Value::within(place, LENGTHS)])?;
+        let element = self.index(values, &[Value::within(place, LENGTHS)], true)?;
         let element = self.int_of(&element);
         let (sum, overflows) = self.builder.ins().sadd_overflow(total, element);
         self.guard(overflows, Guard::Overflow);
@@ -250,6 +282,43 @@ impl Emitter<'_, '_> {
         self.builder.seal_block(head);
         self.go_on_in(end);
         Ok(Value::int(self.builder.block_params(end)[0]))
+    }
+
+    /// Has a test found the index below the length? Nothing makes a list shorter.
+    pub(crate) fn is_within(&self, sequence: &Expression, indices: &[Expression]) -> bool {
+        match (&sequence.kind, indices) {
+            (Kind::Local(sequence), [Expression { kind: Kind::Local(index), .. }]) => {
+                self.within.contains(&(*index, *sequence))
+                    && self.places[*index].kind == Some(Type::Int)
+                    && self.ranges[*index].first().is_some_and(|range| range.low >= 0)
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes what a test finds that was passed: `index < len(sequence)`, perhaps several such.
+    pub(crate) fn note_within(&mut self, test: &Expression) {
+        match &test.kind {
+            Kind::Junction { junction: Junction::All, operands } => {
+                operands.iter().for_each(|each| self.note_within(each));
+            }
+            Kind::Compare { first, rest } => {
+                if let (Kind::Local(index), [(Comparison::Less, bound)]) = (&first.kind, &rest[..])
+                {
+                    self.note_below(*index, bound);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes that a variable is below `len(sequence)`, if the bound is that.
+    pub(crate) fn note_below(&mut self, index: Local, bound: &Expression) {
+        let Kind::Builtin { builtin: Builtin::Len, arguments } = &bound.kind else { return };
+        let [Expression { kind: Kind::Local(sequence), .. }] = arguments[..] else { return };
+        if !self.scope.loose[index] && !self.scope.loose[sequence] {
+            self.within.push((index, sequence));
+        }
     }
 
     /// Is a sequence true: has it an element?

@@ -6,7 +6,7 @@ use cranelift_codegen::ir::{Block, InstBuilder, Value as Register, types};
 use crate::emit::{Emitter, Ended, Loop, Value};
 use crate::expressions::elements;
 use crate::guard::Guard;
-use crate::ir::{Expression, Local, Statement, Target};
+use crate::ir::{Expression, Local, Statement, Target, assigns};
 use crate::ranges::{Head, Ranges, join_option, of_range};
 use crate::types::Type;
 
@@ -137,7 +137,10 @@ impl Emitter<'_, '_> {
         self.bound.clone_from(&before);
         self.ranges.clone_from(&at_head);
         self.scope.enter(&mut self.ranges, head);
+        self.within.clear();
+        self.note_within(test);
         let end = self.loop_body(body, ends);
+        self.within.clear();
         self.go_on_in(ends.next);
         self.poll();
         self.bound.clone_from(&before);
@@ -193,7 +196,14 @@ impl Emitter<'_, '_> {
         let value = self.builder.use_var(next);
         self.ranges.clone_from(&at_head);
         self.set_local(target, &Value::within(value, of_range([first, last, by])));
+        self.within.clear();
+        if by.constant().is_some_and(|by| by > 0) {
+            self.note_below(target, &range[1]);
+            // The length is that of what the variable was before the first turn.
+            self.within.retain(|(_, sequence)| *sequence != target && !assigns(body, *sequence));
+        }
         let end = self.loop_body(body, ends);
+        self.within.clear();
         self.go_on_in(ends.next);
         self.poll();
         let value = self.builder.use_var(next);

@@ -21,8 +21,10 @@ pub enum Type {
     /// Numbers that lie one after the other, to be read: their address, and how many there are in
     /// each dimension.
     Buffer(Buffer),
-    /// A `list` that the program has made: the address of what is known of it.
+    /// A `list` that the program has made and appends to: the address of what is known of it.
     List(Scalar),
+    /// A `list` in a program that appends to none: the address of its first word, and its length.
+    Row(Scalar),
     /// An element of a foreign buffer, of which nothing can be had but the number: its word.
     Foreign(Scalar),
 }
@@ -138,6 +140,7 @@ impl Type {
             Self::None => 0,
             Self::Bool | Self::Int | Self::Float | Self::List(_) | Self::Foreign(_) => 1,
             Self::Tuple(items) => items.iter().map(Self::width).sum(),
+            Self::Row(_) => 2,
             Self::Buffer(buffer) => 1 + usize::from(buffer.dimensions),
         }
     }
@@ -148,7 +151,7 @@ impl Type {
         match self {
             Self::None => Vec::new(),
             Self::Tuple(items) => items.iter().flat_map(Self::words).collect(),
-            Self::Buffer(_) | Self::List(_) => vec![Self::Int; self.width()],
+            Self::Buffer(_) | Self::List(_) | Self::Row(_) => vec![Self::Int; self.width()],
             Self::Foreign(scalar) => vec![scalar.kind()],
             scalar => vec![scalar.clone()],
         }
@@ -158,7 +161,7 @@ impl Type {
     pub(crate) fn ranges(&self) -> Vec<Interval> {
         match self {
             Self::Tuple(items) => items.iter().flat_map(Self::ranges).collect(),
-            Self::Buffer(_) => {
+            Self::Buffer(_) | Self::Row(_) => {
                 let mut ranges = vec![LENGTHS; self.width()];
                 ranges[0] = Interval::ALL;
                 ranges
@@ -179,7 +182,7 @@ impl Type {
     pub(crate) fn is_bound_to_run(&self) -> bool {
         match self {
             Self::Tuple(items) => items.iter().any(Self::is_bound_to_run),
-            Self::Buffer(_) | Self::List(_) | Self::Foreign(_) => true,
+            Self::Buffer(_) | Self::List(_) | Self::Row(_) | Self::Foreign(_) => true,
             _ => false,
         }
     }
@@ -191,7 +194,7 @@ impl Type {
                 let scalar = buffer.element.scalar();
                 Some(if buffer.is_foreign { Self::Foreign(scalar) } else { scalar.kind() })
             }
-            Self::List(scalar) if indices == 1 => Some(scalar.kind()),
+            Self::List(scalar) | Self::Row(scalar) if indices == 1 => Some(scalar.kind()),
             Self::Tuple(items) if indices == 1 => {
                 let (first, rest) = items.split_first()?;
                 rest.iter().all(|each| each == first).then(|| first.clone())
@@ -219,7 +222,7 @@ impl fmt::Display for Type {
                 let commas = ",".repeat(usize::from(buffer.dimensions).saturating_sub(1));
                 write!(f, "{:?}[{commas}]", buffer.element)
             }
-            Self::List(scalar) => write!(f, "list of {}", scalar.kind()),
+            Self::List(scalar) | Self::Row(scalar) => write!(f, "list of {}", scalar.kind()),
             Self::Foreign(scalar) => write!(f, "foreign {}", scalar.kind()),
         }
     }

@@ -286,7 +286,9 @@ fn value<'py>(
     let mut word = || words.next().unwrap_or_default();
     Ok(match kind {
         // Neither is ever a result (`Reason::Escapes`).
-        Type::Buffer(_) | Type::List(_) | Type::Foreign(_) | Type::None => PyNone::get(py).to_owned().into_any(),
+        Type::Buffer(_) | Type::List(_) | Type::Row(_) | Type::Foreign(_) | Type::None => {
+            PyNone::get(py).to_owned().into_any()
+        }
         Type::Bool => PyBool::new(py, word() != 0).to_owned().into_any(),
         Type::Int => word().cast_signed().into_pyobject(py)?.into_any(),
         Type::Float => PyFloat::new(py, f64::from_bits(word())).into_any(),
