@@ -56,15 +56,14 @@ def sieve(n):
 
 
 def matrix_product(a, b, n):
-    trace = 0.0
+    weighted = 0.0
     for i in range(n):
         for j in range(n):
             total = 0.0
             for k in range(n):
                 total += float(a[i, k]) * float(b[k, j])
-            if i == j:
-                trace += total
-    return trace
+            weighted += total * (i + 0.5)
+    return weighted
 
 
 def checksum(data):

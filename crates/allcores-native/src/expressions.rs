@@ -113,8 +113,8 @@ impl Emitter<'_, '_> {
 
     /// A value that has come together from several, with what is known of them all.
     fn bounded(&self, mut joined: Value, value: &Expression) -> Value {
-        if joined.kind == Type::Int {
-            joined.ranges = vec![self.scope.whole(value, &self.ranges)];
+        if let Some(ranges) = self.scope.words(value, &self.ranges, joined.words.len()) {
+            joined.ranges = ranges;
         }
         joined
     }

@@ -86,8 +86,9 @@ impl Emitter<'_, '_> {
             values.push(self.under(truth, counts, |emitter| emitter.expression(side))?);
             self.ranges.clone_from(&before);
         }
-        let word = self.choice(truth, values[0].words[0], values[1].words[0]);
-        Ok(Some(Value::new(values[0].kind.clone(), vec![word])))
+        let pairs = values[0].words.iter().zip(&values[1].words);
+        let words = pairs.map(|(one, other)| self.choice(truth, *one, *other)).collect();
+        Ok(Some(Value::new(values[0].kind.clone(), words)))
     }
 
     /// Which variables a side assigns, and with how many operations; none if it isn't light.
@@ -117,6 +118,7 @@ impl Emitter<'_, '_> {
         match &value.kind {
             Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) => Some(0),
             Kind::Local(local) => self.is_light_local(*local).then_some(0),
+            Kind::Tuple(items) => items.iter().map(|item| self.light(item)).sum(),
             Kind::Unary { operation, operand } if *operation != Unary::Not => {
                 Some(1 + self.light(operand)?)
             }

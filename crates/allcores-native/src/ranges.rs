@@ -127,6 +127,16 @@ impl<'a> Scope<'a> {
         if known.is_whole() { known.words[0] } else { Interval::ALL }
     }
 
+    /// The bounds of each word of a value of so many; none if they aren't known.
+    pub(crate) fn words(
+        &self,
+        value: &Expression,
+        ranges: &Ranges,
+        width: usize,
+    ) -> Option<Vec<Interval>> {
+        Some(self.value(value, ranges).words).filter(|words| words.len() == width)
+    }
+
     /// Bounds what the truth of an expression bounds.
     pub(crate) fn refine(&self, ranges: &mut Ranges, test: &Expression, truth: bool) {
         match &test.kind {
