@@ -1,8 +1,9 @@
 """`python -m benchmarks.native`: every kernel on each compiler, with as many threads.
 
 Rounds are interleaved, results are compared with CPython's, and what is slower than a peer is in
-the table like all else. Figures are those of the least disturbed round: kernels do the same work each
-time, others on the machine only add to it; the file has all rounds and their medians. Writes `benchmarks/results/native.json` and prints the table.
+the table like all else. Figures are those of the least disturbed round: a kernel does the same work
+each time, and others on the machine only add to it. All rounds are in
+`benchmarks/results/native.json`, with their medians.
 """
 
 from __future__ import annotations
@@ -54,7 +55,13 @@ def numba(fn: Callable[..., Any]) -> tuple[Callable[..., Any], Peer]:
             twins[name] = njit(nogil=True)(copy)
     compiled = twins[fn.__name__]
     pool = ThreadPoolExecutor(THREADS)
-    return compiled, lambda items: list(pool.map(lambda item: compiled(*item), items))
+
+    def many(items: list[tuple[Any, ...]]) -> list[Any]:
+        parts = [items[first::THREADS] for first in range(THREADS)]
+        done = list(pool.map(lambda part: [compiled(*item) for item in part], parts))
+        return [done[at % THREADS][at // THREADS] for at in range(len(items))]
+
+    return compiled, many
 
 
 def gilmap(fn: Callable[..., Any]) -> tuple[Callable[..., Any], Peer]:
@@ -96,18 +103,17 @@ def measured(name: str, rounds: int, missing: dict[str, str]) -> dict[str, Any]:
         if any(a != b for a, b in zip(results, expected, strict=True)):
             row[peer] = {"failed": "another result than CPython's"}
             continue
-        row[peer] = {"first_s": first, "rounds_s": []}
-        peers[peer] = many
+        row[peer] = {"first_s": first, "one_thread_s": [], "threads_s": []}
+        peers[peer] = (lambda one=one: [one(*item) for item in items]), many
     report = allcores.native.report(allcores.native(fn))
     assert report.refusal is None, report
     names = list(peers)
     for number in range(rounds):
         turn = number % len(names)
         for peer in names[turn:] + names[:turn]:
-            row[peer]["rounds_s"].append(seconds(lambda peer=peer: peers[peer](items)))
-    for peer in names:
-        row[peer]["median_s"] = statistics.median(row[peer]["rounds_s"])
-        row[peer]["least_s"] = min(row[peer]["rounds_s"])
+            alone, many = peers[peer]
+            row[peer]["one_thread_s"].append(seconds(alone))
+            row[peer]["threads_s"].append(seconds(lambda many=many: many(items)))
     return row
 
 
@@ -116,26 +122,30 @@ def mean(ratios: list[float]) -> float:
     return math.exp(statistics.mean(map(math.log, ratios)))
 
 
+def ratio(row: dict[str, Any], way: str) -> float:
+    """How many times as fast as Numba; infinite where that failed."""
+    other = row["numba"].get(way)
+    return float(min(other) / min(row["native"][way])) if other else math.inf
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """All kernels, the best ratio first."""
     lines = [
-        "| kernel | CPython, ms | native, ms | times CPython | Numba, ms | native / Numba | "
-        "first call, ms | Numba's, ms |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| kernel | CPython, ms | native, ms | Numba, ms | native / Numba | on two threads: "
+        "native, ms | times CPython | native / Numba | first call, ms | Numba's, ms |",
+        f"| --- |{' ---: |' * 9}",
     ]
-
-    def ratio(row: dict[str, Any]) -> float:
-        both = row["numba"].get("least_s"), row["native"]["least_s"]
-        return both[0] / both[1] if both[0] else math.inf
-
-    for row in sorted(rows, key=ratio, reverse=True):
+    for row in sorted(rows, key=lambda row: ratio(row, "one_thread_s"), reverse=True):
         mine, other = row["native"], row["numba"]
-        theirs = [f"{other[key] * 1e3:.3g}" if key in other else "failed" for key in
-                  ("least_s", "first_s")]  # fmt: skip
+        one, both = min(mine["one_thread_s"]), min(mine["threads_s"])
+        their_one, their_first = "failed", "failed"
+        if "failed" not in other:
+            their_one = f"{min(other['one_thread_s']) * 1e3:.3g}"
+            their_first = f"{other['first_s'] * 1e3:.3g}"
         lines.append(
-            f"| {row['kernel']} | {row['serial_s'] * 1e3:.3g} | {mine['least_s'] * 1e3:.3g} | "
-            f"{row['serial_s'] / mine['least_s']:.3g} | {theirs[0]} | {ratio(row):.2f} | "
-            f"{mine['first_s'] * 1e3:.2g} | {theirs[1]} |"
+            f"| {row['kernel']} | {row['serial_s'] * 1e3:.3g} | {one * 1e3:.3g} | {their_one} | "
+            f"{ratio(row, 'one_thread_s'):.2f} | {both * 1e3:.3g} | {row['serial_s'] / both:.3g} | "
+            f"{ratio(row, 'threads_s'):.2f} | {mine['first_s'] * 1e3:.2g} | {their_first} |"
         )
     return "\n".join(lines)
 
@@ -151,8 +161,12 @@ def main() -> None:
     for name in options.kernels or KERNELS:
         rows.append(measured(name, options.rounds, missing))
         print(f"{name}: {rows[-1]['serial_s']:.2f} s in CPython", file=sys.stderr)
-    both = [row for row in rows if "least_s" in row.get("numba", {})]
-    ratios = [row["numba"]["least_s"] / row["native"]["least_s"] for row in both]
+    both = [row for row in rows if "one_thread_s" in row.get("numba", {})]
+    means = {
+        way: mean([ratio(row, way) for row in both]) if both else None
+        for way in ("one_thread_s", "threads_s")
+    }
+    first_s = statistics.median(row["native"]["first_s"] for row in rows)
     record = {
         "question": "native",
         "threads": THREADS,
@@ -160,16 +174,15 @@ def main() -> None:
         "versions": {"numba": version("numba")} if both else {},
         "missing": missing,
         "kernels": rows,
-        "ratio_to_numba": mean(ratios) if ratios else None,
-        "first_call_median_s": statistics.median(row["native"]["first_s"] for row in rows),
+        "ratio_to_numba": means,
+        "first_call_median_s": first_s,
     }
     if not options.kernels:
         RESULTS.write_text(json.dumps(record, indent=1) + "\n")
     print(table(rows))
-    print(f"\n{len(rows)} kernels, {THREADS} threads", end="")
-    if ratios:
-        print(f"; geometric mean of native / Numba: {mean(ratios):.3f}", end="")
-    print(f"; median of first calls: {record['first_call_median_s'] * 1e3:.2f} ms")
+    print(f"\n{len(rows)} kernels; median of first calls: {first_s * 1e3:.2f} ms")
+    for way, value in means.items():
+        print(f"geometric mean of native / Numba, {way}: {value}")
     for peer, why in missing.items():
         print(f"{peer} is not measured: {why}")
 

@@ -143,7 +143,8 @@ ELEMENTS: dict[str, tuple[str, Calls]] = {
     ),
     "rows": (
         "def f(a, b):\n    x = [0] * len(a)\n    y = [0.5, -0.5] * 2\n    for i in range(len(x)):\n"
-        "        x[i] = a[i] * 2\n        x[i] -= b\n        if x[i] > 5:\n            x = [1] * 20\n"
+        "        x[i] = a[i] * 2\n        x[i] -= b\n        if x[i] > 5:\n"
+        "            x = [1] * 20\n"
         "    for i in range(len(y)):\n        y[i] = y[i] * 2 + y[-i - 1]\n    s = 0\n    i = 0\n"
         "    while i < len(x) and i < len(a):\n        s += x[i] - a[i]\n        i += 1\n"
         "        if i < len(a):\n            s += a[i]\n    z = 2 * x * 0\n"

@@ -6,6 +6,7 @@
 //! subclass may do as it likes with every operation, so it is none of these.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use allcores_native::items::{Elements, Item};
 use allcores_native::types::{Buffer, Element};
@@ -52,16 +53,18 @@ impl Reader {
     }
 
     fn elements(&mut self, value: &Bound<'_, PyAny>) -> Option<&Elements> {
-        let key = value.as_ptr().addr();
-        if !self.copied.contains_key(&key) {
-            let elements = match value.cast_exact::<PyList>() {
-                Ok(list) => of_list(list),
-                Err(_) => of_memory(value),
-            };
-            // Held, so that nothing else gets its address.
-            self.copied.insert(key, (value.clone().unbind(), elements?));
-        }
-        self.copied.get(&key).map(|(_, elements)| elements)
+        let (_, elements) = match self.copied.entry(value.as_ptr().addr()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let elements = match value.cast_exact::<PyList>() {
+                    Ok(list) => of_list(list),
+                    Err(_) => of_memory(value),
+                };
+                // Held, so that nothing else gets its address.
+                place.insert((value.clone().unbind(), elements?))
+            }
+        };
+        Some(elements)
     }
 }
 

@@ -247,14 +247,15 @@ class _Function:
         self, target: ast.expr, iterable: ast.expr, body: list[ast.stmt], otherwise: list[ast.stmt]
     ) -> list[bytes]:
         """As a `while` with an index, which is how the iterators of Python go along."""
-        sequences, start = [iterable], None
+        sequences: list[ast.expr] = [iterable]
+        start: ast.expr | None = None
         match iterable:
             case ast.Call(ast.Name("enumerate"), [values], []):
                 sequences, start = [values], ast.Constant(0)
-            case ast.Call(ast.Name("enumerate"), [values, ast.expr() as start], []):
-                sequences = [values]
-            case ast.Call(ast.Name("zip"), [_, *_] as sequences, []):
-                pass
+            case ast.Call(ast.Name("enumerate"), [values, begin], []):
+                sequences, start = [values], begin
+            case ast.Call(ast.Name("zip"), [_, *_] as values, []):
+                sequences = values
             case ast.Call(ast.Name(name), _, _) if (
                 name in ("enumerate", "zip", "reversed") or self.means(name) is range
             ):
@@ -264,9 +265,8 @@ class _Function:
             assert isinstance(called, ast.Name)
             if self.means(called.id) not in (enumerate, zip):
                 raise Refusal.at(iterable, Reason.ITERABLE)
-        before, spares = [], []
-        for sequence in sequences:
-            spares.append(self.kept(before, self.expression(sequence), iterable))
+        before: list[bytes] = []
+        spares = [self.kept(before, self.expression(each), iterable) for each in sequences]
         first = None
         if start is not None:
             ast.copy_location(start, iterable)
