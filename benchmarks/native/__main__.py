@@ -2,7 +2,8 @@
 
 Rounds are interleaved, results are compared with CPython's, and what is slower than a peer is in
 the table like all else. Figures are those of the least disturbed round: a kernel does the same work
-each time, and others on the machine only add to it. All rounds are in
+each time, and others on the machine only add to it; on one thread it is the time of that thread on
+a core. All rounds are in
 `benchmarks/results/native.json`, with their medians.
 """
 
@@ -74,10 +75,10 @@ def gilmap(fn: Callable[..., Any]) -> tuple[Callable[..., Any], Peer]:
 PEERS = {"native": native, "numba": numba, "gilmap": gilmap}
 
 
-def seconds(call: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+def seconds(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    begun = clock()
     call()
-    return time.perf_counter() - begun
+    return clock() - begun
 
 
 def measured(name: str, rounds: int, missing: dict[str, str]) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def measured(name: str, rounds: int, missing: dict[str, str]) -> dict[str, Any]:
         turn = number % len(names)
         for peer in names[turn:] + names[:turn]:
             alone, many = peers[peer]
-            row[peer]["one_thread_s"].append(seconds(alone))
+            row[peer]["one_thread_s"].append(seconds(alone, time.thread_time))
             row[peer]["threads_s"].append(seconds(lambda many=many: many(items)))
     return row
 
