@@ -100,6 +100,7 @@ class Writer:
         self.lists: dict[str, list[str]] = {"ints": [], "floats": []}
         self.helpers: list[tuple[str, list[str], str]] = []
         self.counters = 0
+        self.looping: list[str] = []
 
     def program(self) -> tuple[str, list[str]]:
         """The text, in which `f` is the function, and the kinds of its parameters."""
@@ -122,6 +123,7 @@ class Writer:
                 self.sequences[kinds[-1]].append(sequence)
                 names += sequence
         self.in_loop = 0
+        first = len(self.lines)
         self.lines.append(f"def {name}({', '.join(names)}):")
         if self.rng.random() < 0.4:
             self.list_of("p", self.rng.choice(["ints", "floats"]))
@@ -136,6 +138,9 @@ class Writer:
             self.lines.append(f"    return {first}, ({second}, {self.variable_or_literal('bool')})")
         if short:
             self.helpers.append((name, kinds, result))
+            words = (" for ", " while ", *self.looping)
+            if any(word in line for line in self.lines[first:] for word in words):
+                self.looping.append(name)
         return kinds
 
     def statement(self, depth: int) -> None:
@@ -334,6 +339,8 @@ class Writer:
             )
         if self.helpers and self.rng.random() < 0.12:
             fitting = [each for each in self.helpers if each[2] == kind]
+            if self.in_loop:  # loops in loops of loops take CPython minutes
+                fitting = [each for each in fitting if each[0] not in self.looping]
             if fitting:
                 name, kinds, _ = self.rng.choice(fitting)
                 return f"{name}({', '.join(self.expression(each, 1) for each in kinds)})"
