@@ -16,6 +16,7 @@ __all__ = [
     "FUNCTION",
     "PARTS",
     "Alarm",
+    "Brake",
     "Buffer",
     "Delivery",
     "Feed",
@@ -506,14 +507,32 @@ class Watch:
     def __new__(cls) -> Watch: ...
 
 @final
+class Brake:
+    """Stops calls of machine code that were given it."""
+
+    def __new__(cls) -> Brake: ...
+    def pull(self) -> None:
+        """Stops what runs, and what begins; such calls raise `InterruptedError`."""
+
+@final
 class Program:
     """A function as `native.lower` has written it, with its machine code for each kind of
     arguments. What has no machine code, or is left by it, comes back as `left`.
     """
 
     def __new__(cls, code: bytes) -> Program: ...
-    def call(self, arguments: tuple[Any, ...], watch: Watch, depth: int, left: object) -> Any:
-        """The result for one item, or `left`."""
+    def call(
+        self,
+        arguments: tuple[Any, ...],
+        watch: Watch,
+        depth: int,
+        left: object,
+        brake: Brake | None = None,
+        periods: int | None = None,
+    ) -> Any:
+        """The result for one item, or `left`. Raises `InterruptedError` when the brake is pulled,
+        `TimeoutError` when so many periods of 50 ms have passed.
+        """
 
     def batch(
         self,
@@ -522,8 +541,11 @@ class Program:
         depth: int,
         threads: int,
         left: object,
+        brake: Brake | None = None,
     ) -> list[Any]:
-        """The results of many items, `left` where there is none."""
+        """The results of many items, `left` where there is none. Raises `InterruptedError` when the
+        brake is pulled.
+        """
 
     def compile(self, arguments: tuple[Any, ...]) -> tuple[str, str | None, int, int] | None:
         """The name of the result's type for such arguments, or why there is no machine code: in

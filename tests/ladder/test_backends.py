@@ -15,7 +15,7 @@ from allcores.ladder.backends.serial import SerialExecutor
 from allcores.ladder.options import OpenOptions
 
 
-@pytest.mark.parametrize("name", ["native", "ray"])
+@pytest.mark.parametrize("name", ["ray"])
 def test_backend_that_is_not_in_this_build_says_what_it_needs(name: str) -> None:
     with pytest.raises(NotImplementedError, match=f"backend `{name}` is not in this build\nhint:"):
         allcores.map(tasks.add_one, [1], backend=name)

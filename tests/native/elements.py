@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import array
 from typing import Any
+
+import numpy
 
 Calls = list[tuple[Any, ...]]
 
@@ -88,6 +91,73 @@ ELEMENTS: dict[str, tuple[str, Calls]] = {
         "            s += i * j\n    return s\n",
         [(0,), (1,), (6,), (-3,)],
     ),
+    "buffers": (
+        "def f(a, i):\n    s = 0 * a[0]\n    for x in a:\n        s += x\n"
+        "    return s, a[i], a[-1], a[i - len(a)], len(a), bool(a)\n",
+        [
+            ([3, -4, 2**62], 1),
+            ([0.5, -0.0, 2.5], 2),
+            (b"abc", 0),
+            (bytearray(b"xyz"), True),
+            ((1, 2, 3), 1),
+            *((array.array(code, [1, 2, 100]), 1) for code in "bBhHiIlLqQfd"),
+            (memoryview(b"abc"), 2),
+            (memoryview(array.array("d", [1.5, 2.5])), 0),
+        ],
+    ),
+    "tables": (
+        "def f(a, n, m):\n    s = 0\n    for i in range(n):\n        for j in range(m):\n"
+        "            s = s * 3 + a[i, j] - a[-1, j - m]\n    return s\n",
+        [(memoryview(bytes(range(6))).cast("B", (2, 3)), 2, 3)],
+    ),
+    "of-other-libraries": (
+        "def f(a, b, i, j):\n    s = 0.0\n    for x in a:\n        s += float(x)\n"
+        "    return s, float(b[i, j]), int(b[i, j]), int(a[i]), len(b)\n",
+        [
+            (numpy.array(a, kind), numpy.array([[1, 2], [3, 4]], other), 1, -1)
+            for a, kind in [
+                ([1.5, 2.25], "f4"),
+                ([1.5, -2.5], "f8"),
+                ([3, -4], "i2"),
+                ([1, 0], "?"),
+            ]
+            for other in ("i8", "u4", "f8", "u1")
+        ],
+    ),
+    "loops-over-several": (
+        "def f(a, b):\n    s = 0\n    for i, x in enumerate(a, 5):\n        if x == 7:\n"
+        "            continue\n        s += i * x\n    for x, y in zip(a, b):\n"
+        "        if y > 5:\n            break\n        s += x * y\n    else:\n        s = -s\n"
+        "    for x in (a[0], b[0]):\n        s += x\n    return s, x\n",
+        [([1, 7, 3], [4, 5]), (b"ab", [1, 2, 3]), ((7, 8), array.array("i", [9, 1]))],
+    ),
+    "sums": (one("(sum(a), sum((1, b, True)))"), [([1, 2, 3], 4), (b"abc", False), ([], 1)]),
+    "lists": (
+        "def f(a, b):\n    x = [0] * a\n    y = [b, b + 1]\n    z = 2 * y\n    for i in range(a):\n"
+        "        x[i] = i * i\n        x[i] += 1\n        y.append(b - i)\n"
+        "    x[0], x[-1] = x[-1], x[0]\n    n = 0\n    for v in z:\n        if n < 5:\n"
+        "            z.append(v)\n        n += 1\n    t = [True, a > 5]\n    t[0] = t[1]\n"
+        "    r = [0.5] * 3\n    r[1] = -0.0\n    r[2] /= 3\n"
+        "    return x[0], x[a - 1], sum(x), len(y), y[-1], z[-1], n, len(z), t[0], r[1], r[2]\n",
+        [(3, 4), (10, -2), (1, 2**40)],
+    ),
+    "rows": (
+        "def f(a, b):\n    x = [0] * len(a)\n    y = [0.5, -0.5] * 2\n    for i in range(len(x)):\n"
+        "        x[i] = a[i] * 2\n        x[i] -= b\n        if x[i] > 5:\n"
+        "            x = [1] * 20\n"
+        "    for i in range(len(y)):\n        y[i] = y[i] * 2 + y[-i - 1]\n    s = 0\n    i = 0\n"
+        "    while i < len(x) and i < len(a):\n        s += x[i] - a[i]\n        i += 1\n"
+        "        if i < len(a):\n            s += a[i]\n    z = 2 * x * 0\n"
+        "    return s, x[0], y[1], y[-1], len(z), bool(z), x[-1], [7, 8, 9][b]\n",
+        [([1, 2, 3], 0), (b"abc", 2), ((1, 2), -1), ([9], 1)],
+    ),
+    "lists-of-helpers": (
+        "def made(n):\n    x = [1] * n\n    return x\n"
+        "def filled(x, v):\n    for i in range(len(x)):\n        x[i] += v\n    return None\n"
+        "def f(n):\n    x = made(n)\n    y = x\n    filled(x, 3)\n    y[0] = 7\n"
+        "    return sum(x), x[0], bool(x), 1 if y else 2\n",
+        [(1,), (5,)],
+    ),
     "calls": (
         "def even(n):\n    return True if n == 0 else odd(n - 1)\n"
         "def odd(n):\n    return False if n == 0 else even(n - 1)\n"
@@ -110,14 +180,14 @@ REFUSED_SOURCES: dict[str, tuple[str, int]] = {
     "SIGNATURE": ("def f(*a):\n    return 1\n", 1),
     "GENERATOR": ("def f(a):\n    yield a\n", 1),
     "STATEMENT": ("def f(a):\n    try:\n        return a\n    finally:\n        pass\n", 2),
-    "EXPRESSION": ("def f(a):\n    return [a]\n", 2),
+    "EXPRESSION": ("def f(a):\n    return {a}\n", 2),
     "CONSTANT": ("def f(a):\n    return 'text'\n", 2),
-    "TARGET": ("def f(a):\n    a[0] = 1\n", 2),
-    "ITERABLE": ("def f(a):\n    for i in a:\n        pass\n", 2),
+    "TARGET": ("def f(a):\n    a.b = 1\n", 2),
+    "ITERABLE": ("def f(a):\n    for i in reversed(a):\n        pass\n", 2),
     "NAME": ("def f(a):\n    return nothing_of_that_name\n", 2),
     "CALL": ("def f(a):\n    return print(a)\n", 2),
     "ARGUMENTS": ("def f(a):\n    return int(*a)\n", 2),
-    "INDEX": ("def f(a, i):\n    return a[i]\n", 2),
+    "INDEX": ("def f(a, i):\n    return a[i:]\n", 2),
     "GLOBAL": ("def f(a):\n    global k\n    k = a\n", 2),
 }
 
@@ -127,7 +197,10 @@ REFUSED_FOR_TYPES: dict[str, tuple[str, tuple[Any, ...], int]] = {
     "operands-of-two-types": ("def f(a):\n    return a or 1\n", (1.5,), 2),
     "operand": ("def f(a):\n    return a + 1\n", ((1, 2),), 2),
     "argument": ("def f(a):\n    return min(a, 1)\n", (1.5,), 2),
-    "not-a-tuple": ("def f(a):\n    return a[0]\n", (1,), 2),
+    "not-a-tuple": ("def f(a):\n    x, y = a\n    return x\n", ([1, 2],), 2),
+    "index": ("def f(a):\n    return a[0]\n", (1,), 2),
+    "not-a-list": ("def f(a):\n    a[0] = 1\n", ([1, 2],), 2),
+    "escapes": ("def f(a):\n    return [a]\n", (1,), 1),
     "tuple-length": ("def f(a):\n    x, y = a\n    return x\n", ((1, 2, 3),), 2),
     "too-large": (
         "def g(a, n):\n    return n if n == 0 else g((a, a), n - 1)\n"
@@ -148,6 +221,19 @@ LEFT: dict[str, tuple[str, Calls]] = {
         one("(a ** b, math.sqrt(a), math.log(b))"),
         [(-1.5, 0.5), (1e300, 1e10), (0.0, -1), (2.0, 0.0)],
     ),
+    "index": (
+        "def f(a, i):\n    x = [0] * 2\n    x[i] = 1\n    return a[i], (1, 2)[i]\n",
+        [
+            ([1, 2], 2),
+            ([1, 2], -3),
+            ([1, 2], -(2**63)),
+            (b"", 0),
+            ([1], 2**62),
+            ((1, 2, 3), 2),
+            ([], -1),
+        ],
+    ),
+    "memory": ("def f(a):\n    x = [0] * a\n    return len(x)\n", [(2**62,), (2**63 - 1,)]),
     "unbound": ("def f(a):\n    if a:\n        b = 1\n    return b\n", [(0,), (False,)]),
     "raised": (
         "def f(a):\n    assert a != 1\n    if a < 0:\n        raise ValueError(a)\n    return a\n",
@@ -155,6 +241,6 @@ LEFT: dict[str, tuple[str, Calls]] = {
     ),
     "type": (
         "def f(a, b):\n    if b:\n        return a ** b\n",
-        [(2**64, 1), ("a", 1), (2, -1), (3, 0), ([1], 0)],
+        [(2**64, 1), ("a", 1), (2, -1), (3, 0), ({1}, 0)],
     ),
 }

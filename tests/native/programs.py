@@ -7,6 +7,7 @@ through with each in time. Everything else is left to chance.
 
 from __future__ import annotations
 
+import array
 import linecache
 import math
 import random
@@ -32,6 +33,8 @@ INTS = sorted(
     }
     | {10**20, 3037000500, -3037000499, 6074001000, 1000000007}
 )
+MODULI = ["LIMIT", "2147483648", "9223372036854775807", "(-9223372036854775808)"]
+"""What is raised to a power is brought below one of these, so that powers of powers stay short."""
 SMALL_INTS = range(-12, 13)
 FLOATS = [
     0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.5, -2.5, 3.0, 0.1, math.pi, -7.25, 1e16, 1e300, -1e308,
@@ -49,14 +52,40 @@ MATH_OF_ONE = NAMES.split()
 def argument(rng: random.Random, kind: str) -> Any:
     """A value of a kind, now and then of another, or of none that is compiled."""
     if rng.random() < 0.03:
-        return rng.choice([None, "text", Whole(7), 1j, (1, 2), 3, 2.5, True])
+        # Nothing that a product with a large int makes long.
+        return rng.choice([None, "", Whole(7), 1j, (), {1}, 3, 2.5, True])
     match kind:
         case "int":
             return rng.choice(INTS) if rng.random() < 0.5 else rng.choice(SMALL_INTS)
         case "float":
             return rng.choice(FLOATS) if rng.random() < 0.7 else rng.uniform(-10, 10)
+        case "ints":
+            return ints(rng)
+        case "floats":
+            numbers = [argument_of(rng, "float") for _ in range(rng.randint(0, 4))]
+            return rng.choice([list, lambda each: array.array("d", each)])(numbers)
         case _:
             return rng.random() < 0.5
+
+
+def argument_of(rng: random.Random, kind: str) -> Any:
+    """A value of a kind of number, and of no other."""
+    if kind == "int":
+        return rng.choice(INTS) if rng.random() < 0.3 else rng.choice(SMALL_INTS)
+    return rng.choice(FLOATS)
+
+
+def ints(rng: random.Random) -> Any:
+    """A sequence of ints, as one of the things that hold some."""
+    count = rng.randint(0, 4)
+    if rng.random() < 0.5:
+        return [argument_of(rng, "int") for _ in range(count)]
+    code = rng.choice("bBhHiIlLqQ")
+    least = 0 if code.isupper() else -100
+    numbers = [rng.randint(least, 100) for _ in range(count)]
+    if code == "B":
+        return rng.choice([bytes, bytearray, lambda each: memoryview(bytes(each))])(numbers)
+    return array.array(code, numbers)
 
 
 class Writer:
@@ -67,8 +96,11 @@ class Writer:
         self.kinds: dict[str, str] = {}
         self.lines: list[str] = []
         self.in_loop = 0
+        self.sequences: dict[str, list[str]] = {"ints": [], "floats": []}
+        self.lists: dict[str, list[str]] = {"ints": [], "floats": []}
         self.helpers: list[tuple[str, list[str], str]] = []
         self.counters = 0
+        self.looping: list[str] = []
 
     def program(self) -> tuple[str, list[str]]:
         """The text, in which `f` is the function, and the kinds of its parameters."""
@@ -81,10 +113,20 @@ class Writer:
         kinds = [self.rng.choice(["int", "int", "float", "float", "bool"]) for _ in range(2)]
         if not short and self.rng.random() < 0.5:
             kinds.append(self.rng.choice(["int", "float"]))
+        self.sequences = {"ints": [], "floats": []}
+        self.lists = {"ints": [], "floats": []}
         names = "abc"[: len(kinds)]
         self.kinds = dict(zip(names, kinds, strict=True))
+        if not short:
+            for sequence in "de"[: self.rng.choice([0, 0, 1, 2])]:
+                kinds.append(self.rng.choice(["ints", "ints", "floats"]))
+                self.sequences[kinds[-1]].append(sequence)
+                names += sequence
         self.in_loop = 0
+        first = len(self.lines)
         self.lines.append(f"def {name}({', '.join(names)}):")
+        if self.rng.random() < 0.4:
+            self.list_of("p", self.rng.choice(["ints", "floats"]))
         for _ in range(self.rng.randint(0, 2) if short else self.rng.randint(1, 4)):
             self.statement(1)
         result = self.rng.choice(["int", "float", "bool", "int", "float"])
@@ -96,12 +138,17 @@ class Writer:
             self.lines.append(f"    return {first}, ({second}, {self.variable_or_literal('bool')})")
         if short:
             self.helpers.append((name, kinds, result))
+            words = (" for ", " while ", *self.looping)
+            if any(word in line for line in self.lines[first:] for word in words):
+                self.looping.append(name)
         return kinds
 
     def statement(self, depth: int) -> None:
         pad = "    " * depth
         choice = self.rng.random()
-        if choice < 0.45 or depth > 2:
+        if self.rng.random() < 0.2 and any(self.lists.values()):
+            self.store(pad)
+        elif choice < 0.45 or depth > 2:
             self.assignment(pad)
         elif choice < 0.65:
             self.lines.append(f"{pad}if {self.test(2)}:")
@@ -128,7 +175,68 @@ class Writer:
         if self.rng.random() < 0.9:
             self.kinds = known  # else a name may be used that has no value
 
+    def list_of(self, name: str, kind: str) -> None:
+        """A list that the function makes."""
+        element = kind[:-1]
+        values = [self.variable_or_literal(element) for _ in range(self.rng.randint(1, 3))]
+        times = self.rng.choice(["", "", " * 2", f" * {self.small('int')}"])
+        self.lines.append(f"    {name} = [{', '.join(values)}]{times}")
+        self.sequences[kind].append(name)
+        self.lists[kind].append(name)
+
+    def store(self, pad: str) -> None:
+        """A change of a list."""
+        kind = self.rng.choice([kind for kind, names in self.lists.items() if names])
+        name, element = self.rng.choice(self.lists[kind]), kind[:-1]
+        value = self.expression(element, 2)
+        if element == "int":
+            value = f"({value}) % 2147483648"
+        choice = self.rng.random()
+        if choice < 0.4:
+            self.lines.append(f"{pad}{name}[{self.place()}] = {value}")
+        elif choice < 0.6:
+            self.lines.append(f"{pad}{name}[{self.place()}] {self.rng.choice('+-')}= {value}")
+        elif choice < 0.8 and not self.in_loop:
+            self.lines.append(f"{pad}{name}.append({value})")
+        else:
+            one, two = self.place(), self.place()
+            self.lines.append(f"{pad}{name}[{one}], {name}[{two}] = {name}[{two}], {name}[{one}]")
+
+    def place(self) -> str:
+        """An index, within bounds mostly."""
+        return self.rng.choice(["0", "-1", "1", f"{self.small('int')}", self.whole(0)])
+
+    def element(self, kind: str) -> str | None:
+        """An element of a sequence, if there is one."""
+        names = self.sequences[f"{kind}s"]
+        return f"{self.rng.choice(names)}[{self.place()}]" if names else None
+
+    def for_each(self, depth: int, pad: str) -> bool:
+        """A loop over a sequence; False if there is none to loop over."""
+        kind = self.rng.choice(["int", "float"])
+        names = self.sequences[f"{kind}s"]
+        target = {"int": "u", "float": "v"}[kind]
+        if not names or self.kinds.get("i", "int") != "int":
+            return False
+        name = self.rng.choice(names)
+        if self.rng.random() < 0.3:
+            self.lines.append(
+                f"{pad}for i, {target} in enumerate({name}, {self.rng.choice('017')}):"
+            )
+            self.kinds["i"] = "int"
+        elif self.rng.random() < 0.3:
+            other = self.rng.choice(names)
+            self.lines.append(f"{pad}for {target}, {target}2 in zip({name}, {other}):")
+            self.kinds[f"{target}2"] = kind
+        else:
+            self.lines.append(f"{pad}for {target} in {name}:")
+        self.kinds[target] = kind
+        self.body_of_loop(depth, pad)
+        return True
+
     def for_loop(self, depth: int, pad: str) -> None:
+        if self.rng.random() < 0.5 and self.for_each(depth, pad):
+            return
         name = self.rng.choice("ijk")
         if self.kinds.get(name, "int") != "int":
             return self.assignment(pad)
@@ -177,8 +285,9 @@ class Writer:
             self.lines.append(f"{pad}{name} = {self.kept(value, name)}")
 
     def kept(self, value: str, name: str) -> str:
-        """The value, kept from growing with each turn of a loop."""
-        if not self.in_loop or self.kinds[name] != "int":
+        """The value, kept from growing with each turn of a loop, or each product."""
+        grows = self.in_loop or "*" in value or "<<" in value
+        if not grows or self.kinds[name] != "int":
             return value
         bound = self.rng.choice(["LIMIT", "2147483648", "-4611686018427387904", "9007199254740993"])
         return f"({value}) % {bound}"
@@ -212,6 +321,10 @@ class Writer:
         return f"(({self.variable_or_literal(kind)}) % {self.rng.choice([5, 6, -5])})"
 
     def expression(self, kind: str, depth: int) -> str:
+        if kind != "bool" and self.rng.random() < 0.15:
+            element = self.element(kind)
+            if element is not None:
+                return element
         if depth <= 0 or self.rng.random() < 0.12:
             return self.variable_or_literal(kind)
         if self.rng.random() < 0.12:
@@ -226,6 +339,8 @@ class Writer:
             )
         if self.helpers and self.rng.random() < 0.12:
             fitting = [each for each in self.helpers if each[2] == kind]
+            if self.in_loop:  # loops in loops of loops take CPython minutes
+                fitting = [each for each in fitting if each[0] not in self.looping]
             if fitting:
                 name, kinds, _ = self.rng.choice(fitting)
                 return f"{name}({', '.join(self.expression(each, 1) for each in kinds)})"
@@ -246,7 +361,7 @@ class Writer:
             return f"({one} {operation} {two})"
         return self.rng.choice(
             [
-                lambda: f"(({one}) ** {self.small('int')})",
+                lambda: f"((({one}) % {self.rng.choice(MODULI)}) ** {self.small('int')})",
                 lambda: f"({one} << {self.small('int')})",
                 lambda: f"({one} << (({two}) % 66))",
                 lambda: f"({one} >> {self.rng.choice([two, self.small('int')])})",
@@ -264,8 +379,15 @@ class Writer:
                 lambda: f"divmod({one}, {two})[{self.rng.choice([0, 1])}]",
                 lambda: f"{self.rng.choice(['min', 'max'])}({self.several('int', depth)})",
                 lambda: f"len(({one}, {two}, 1))",
+                lambda: f"sum(({one}, {two}))",
+                lambda: f"({one}, {two})[{self.small('int')}]",
+                lambda: self.of_sequence() or one,
             ]
         )()
+
+    def of_sequence(self) -> str | None:
+        names = self.sequences["ints"]
+        return f"{self.rng.choice(['sum', 'len'])}({self.rng.choice(names)})" if names else None
 
     def several(self, kind: str, depth: int) -> str:
         return ", ".join(self.expression(kind, depth) for _ in range(self.rng.choice([2, 2, 3])))

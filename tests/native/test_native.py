@@ -18,7 +18,7 @@ import pytest
 import allcores
 from allcores.native.encode import BINARY, BUILTINS, COMPARISONS, UNARY
 from allcores.native.refusals import Reason
-from native import differences, programs
+from native import differences, edges, programs
 from native.elements import ELEMENTS, LEFT, REFUSED_FOR_TYPES, REFUSED_SOURCES
 
 ROOT = Path(__file__).parent.parent.parent
@@ -145,6 +145,24 @@ def test_calls_too_deep_are_left_to_python() -> None:
     with pytest.raises(RecursionError):
         compiled(10**6)
     assert left_by(compiled) == {"depth": 1}
+
+
+SHORTCUTS = [
+    *((name, text, edges.INTS) for name, text in edges.OF_INTS.items()),
+    *((f"float-{name}", text, edges.FLOATS) for name, text in edges.OF_FLOATS.items()),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "values"), SHORTCUTS, ids=[each[0] for each in SHORTCUTS])
+def test_every_shortcut_gives_what_cpython_gives(name: str, text: str, values: list[Any]) -> None:
+    function = function_of(text, f"shortcut-{name}")
+    compiled = allcores.native(function)
+    for value in values:
+        expected = differences.outcome(function, (value,))
+        assert differences.outcome(compiled, (value,)) == expected, value
+    report = allcores.native.report(compiled)
+    assert report.refusal is None
+    assert not any("[" in result for result in report.types.values()), report
 
 
 SEED = 2

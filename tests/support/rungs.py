@@ -15,7 +15,7 @@ import allcores
 from allcores.ladder.backends import interpreters
 from support.meetings import Place
 
-BACKENDS = ("serial", "threads", "interpreters", "processes", "auto")
+BACKENDS = ("serial", "threads", "interpreters", "processes", "native", "auto")
 PARALLEL = ("threads", "processes")
 """Those whose calls are seen by the tests to run at the same time."""
 OF_THIS_INTERPRETER = ("serial", "threads")

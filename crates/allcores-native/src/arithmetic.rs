@@ -9,6 +9,7 @@ use cranelift_codegen::ir::{InstBuilder, Value as Register, types};
 
 use crate::emit::{Emitter, Ended, Value};
 use crate::guard::Guard;
+use crate::interval::{self, Interval};
 use crate::ir::{Binary, Comparison, Unary};
 use crate::runtime;
 use crate::types::Type;
@@ -21,24 +22,22 @@ impl Emitter<'_, '_> {
                 Ok(Value::bool(self.builder.ins().bxor_imm_s(truth, 1)))
             }
             (Unary::Plus, Type::Float) => Ok(operand.clone()),
-            (Unary::Plus, _) => Ok(Value::int(self.int_of(operand))),
+            (Unary::Plus, _) => Ok(Value::within(self.int_of(operand), operand.range())),
             (Unary::Negate, Type::Float) => {
                 Ok(Value::float(self.builder.ins().fneg(operand.words[0])))
             }
             (Unary::Negate, _) => {
-                if let Some(value) = operand.constant.and_then(i64::checked_neg) {
-                    let word = self.constant(value);
-                    return Ok(Value { constant: Some(value), ..Value::int(word) });
+                let (word, range) = (self.int_of(operand), operand.range());
+                if range.low == i64::MIN {
+                    let is_least = self.builder.ins().icmp_imm_s(IntCC::Equal, word, i64::MIN);
+                    self.guard(is_least, Guard::Overflow);
                 }
-                let word = self.int_of(operand);
-                let zero = self.constant(0);
-                let (value, overflows) = self.builder.ins().ssub_overflow(zero, word);
-                self.guard(overflows, Guard::Overflow);
-                Ok(Value::int(value))
+                Ok(Value::within(self.builder.ins().ineg(word), interval::negate(range)))
             }
             (Unary::Invert, _) => {
                 let word = self.int_of(operand);
-                Ok(Value::int(self.builder.ins().bnot(word)))
+                let range = interval::invert(operand.range());
+                Ok(Value::within(self.builder.ins().bnot(word), range))
             }
         }
     }
@@ -51,7 +50,18 @@ impl Emitter<'_, '_> {
     ) -> Result<Value, Ended> {
         if let (Type::Tuple(first), Type::Tuple(second)) = (&left.kind, &right.kind) {
             let kind = Type::Tuple(first.iter().chain(second.iter()).cloned().collect());
-            return Ok(Value::new(kind, [&left.words[..], &right.words[..]].concat()));
+            let words = [&left.words[..], &right.words[..]].concat();
+            return Ok(Value {
+                kind,
+                words,
+                ranges: [&left.ranges[..], &right.ranges[..]].concat(),
+                real: None,
+            });
+        }
+        match (&left.kind, &right.kind) {
+            (Type::List(_) | Type::Row(_), _) => return Ok(self.repeated(left, right)),
+            (_, Type::List(_) | Type::Row(_)) => return Ok(self.repeated(right, left)),
+            _ => {}
         }
         let is_bits = matches!(operation, Binary::And | Binary::Or | Binary::Xor);
         if is_bits && left.kind == Type::Bool && right.kind == Type::Bool {
@@ -64,15 +74,31 @@ impl Emitter<'_, '_> {
             } else {
                 (self.float_of(left), self.float_of(right))
             };
-            self.guard_zero(b);
-            return Ok(Value::float(self.builder.ins().fdiv(a, b)));
+            return Ok(Value::float(self.quotient(a, b, right.real())));
         }
         if left.kind == Type::Float || right.kind == Type::Float {
             let (a, b) = (self.float_of(left), self.float_of(right));
             return Ok(self.floats(operation, a, b));
         }
         let (a, b) = (self.int_of(left), self.int_of(right));
-        Ok(self.ints(operation, a, b, right.constant))
+        let ranges = (left.range(), right.range());
+        let word = self.ints(operation, (a, b), ranges);
+        Ok(Value::within(word, interval::binary(operation, ranges.0, ranges.1)))
+    }
+
+    /// `a / b`. By a power of two it is a product: both are the float nearest to the same number.
+    fn quotient(&mut self, a: Register, b: Register, divisor: Option<f64>) -> Register {
+        let known = divisor.filter(|divisor| *divisor != 0.0);
+        let is_power = |value: f64| value.is_normal() && value.to_bits() << 12 == 0;
+        match known {
+            Some(divisor) if is_power(divisor) && is_power(1.0 / divisor) => {
+                let factor = self.float_constant(1.0 / divisor);
+                return self.builder.ins().fmul(a, factor);
+            }
+            Some(_) => {}
+            None => self.guard_zero(b),
+        }
+        self.builder.ins().fdiv(a, b)
     }
 
     fn guard_zero(&mut self, word: Register) {
@@ -111,26 +137,94 @@ impl Emitter<'_, '_> {
     fn ints(
         &mut self,
         operation: Binary,
-        a: Register,
-        b: Register,
-        constant: Option<i64>,
-    ) -> Value {
-        let (value, overflows) = match operation {
-            Binary::Add => self.builder.ins().sadd_overflow(a, b),
-            Binary::Subtract => self.builder.ins().ssub_overflow(a, b),
-            Binary::Multiply => self.builder.ins().smul_overflow(a, b),
-            Binary::FloorDivide => return Value::int(self.floored(a, b, constant).0),
-            Binary::Modulo => return Value::int(self.floored(a, b, constant).1),
-            Binary::ShiftLeft => return Value::int(self.shift_left(a, b)),
-            Binary::ShiftRight => return Value::int(self.shift_right(a, b)),
-            Binary::Power if constant == Some(2) => self.builder.ins().smul_overflow(a, a),
-            Binary::Power => return self.checked(runtime::power_of_ints as *const u8, &[a, b]),
-            Binary::And | Binary::Or | Binary::Xor | Binary::Divide => {
-                return Value::int(self.bits(operation, a, b));
+        (a, b): (Register, Register),
+        ranges: (Interval, Interval),
+    ) -> Register {
+        match operation {
+            Binary::Add | Binary::Subtract => self.sum(operation, (a, b), ranges),
+            Binary::Multiply => self.product(a, b, ranges),
+            Binary::FloorDivide => self.floored(a, b, ranges).0,
+            Binary::Modulo => self.modulo(a, b, ranges),
+            Binary::ShiftLeft => self.shift_left(a, b, ranges),
+            Binary::ShiftRight => self.shift_right(a, b, ranges.1),
+            Binary::Power if ranges.1.constant() == Some(2) => {
+                self.product(a, a, (ranges.0, ranges.0))
             }
+            Binary::Power => self.checked(runtime::power_of_ints as *const u8, &[a, b]).words[0],
+            Binary::And | Binary::Or | Binary::Xor | Binary::Divide => self.bits(operation, a, b),
+        }
+    }
+
+    /// `a + b` and `a - b`. Where an operand's sign is known, one comparison finds an overflow.
+    fn sum(
+        &mut self,
+        operation: Binary,
+        (a, b): (Register, Register),
+        ranges: (Interval, Interval),
+    ) -> Register {
+        let is_sum = operation == Binary::Add;
+        let may_overflow = interval::may_overflow(operation, ranges.0, ranges.1);
+        let (upwards, downwards) = (IntCC::SignedLessThan, IntCC::SignedGreaterThan);
+        let wrong = match (is_sum, ranges) {
+            (true, (_, other)) if other.low >= 0 => Some((upwards, a)),
+            (true, (_, other)) if other.high <= 0 => Some((downwards, a)),
+            (true, (one, _)) if one.low >= 0 => Some((upwards, b)),
+            (true, (one, _)) if one.high <= 0 => Some((downwards, b)),
+            (false, (_, other)) if other.low >= 0 => Some((downwards, a)),
+            (false, (_, other)) if other.high <= 0 => Some((upwards, a)),
+            _ => None,
+        };
+        let plain = |emitter: &mut Self| match operation {
+            Binary::Add => emitter.builder.ins().iadd(a, b),
+            _ => emitter.builder.ins().isub(a, b),
+        };
+        if !may_overflow {
+            return plain(self);
+        }
+        let (value, overflows) = match wrong {
+            Some((condition, than)) => {
+                let value = plain(self);
+                (value, self.builder.ins().icmp(condition, value, than))
+            }
+            None if is_sum => self.builder.ins().sadd_overflow(a, b),
+            None => self.builder.ins().ssub_overflow(a, b),
         };
         self.guard(overflows, Guard::Overflow);
-        Value::int(value)
+        value
+    }
+
+    fn product(&mut self, a: Register, b: Register, ranges: (Interval, Interval)) -> Register {
+        if !interval::may_overflow(Binary::Multiply, ranges.0, ranges.1) {
+            return self.builder.ins().imul(a, b);
+        }
+        match (ranges.0.constant(), ranges.1.constant()) {
+            (_, Some(factor)) if factor > 1 => self.multiple(a, b, (ranges.0, factor)),
+            (Some(factor), _) if factor > 1 => self.multiple(b, a, (ranges.1, factor)),
+            _ => {
+                let (value, overflows) = self.builder.ins().smul_overflow(a, b);
+                self.guard(overflows, Guard::Overflow);
+                value
+            }
+        }
+    }
+
+    /// `a` times a known factor. Looking at `a` is done beside the multiplication, not after it.
+    fn multiple(&mut self, a: Register, b: Register, known: (Interval, i64)) -> Register {
+        let (range, factor) = known;
+        let (least, most) = (i64::MIN / factor, i64::MAX / factor);
+        let is_beyond = if range.low >= least {
+            self.builder.ins().icmp_imm_s(IntCC::SignedGreaterThan, a, most)
+        } else {
+            let above = self.builder.ins().iadd_imm_s(a, -least);
+            self.builder.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, above, most - least)
+        };
+        self.guard(is_beyond, Guard::Overflow);
+        if matches!(factor, 3 | 5 | 9) {
+            // One instruction of one cycle.
+            let more = self.builder.ins().ishl_imm_s(a, i64::from((factor - 1).trailing_zeros()));
+            return self.builder.ins().iadd(a, more);
+        }
+        self.builder.ins().imul(a, b)
     }
 
     /// `a // b` and `a % b`; what isn't used is not computed.
@@ -138,36 +232,47 @@ impl Emitter<'_, '_> {
         &mut self,
         a: Register,
         b: Register,
-        constant: Option<i64>,
+        ranges: (Interval, Interval),
     ) -> (Register, Register) {
-        match constant {
-            Some(divisor) if divisor > 0 && divisor.count_ones() == 1 => {
-                let quotient =
-                    self.builder.ins().sshr_imm_s(a, i64::from(divisor.trailing_zeros()));
-                return (quotient, self.builder.ins().band_imm_s(a, divisor - 1));
-            }
-            Some(divisor) if divisor > 0 => {
-                let quotient = self.builder.ins().sdiv(a, b);
-                let product = self.builder.ins().imul(quotient, b);
-                let rest = self.builder.ins().isub(a, product);
-                let sign = self.builder.ins().sshr_imm_s(rest, 63);
-                let more = self.builder.ins().band(sign, b);
-                return (
-                    self.builder.ins().iadd(quotient, sign),
-                    self.builder.ins().iadd(rest, more),
-                );
-            }
-            _ => {}
+        let (dividend, divisor) = ranges;
+        if let Some(power) =
+            divisor.constant().filter(|value| *value > 0 && value & (value - 1) == 0)
+        {
+            let quotient = self.builder.ins().sshr_imm_s(a, i64::from(power.trailing_zeros()));
+            return (quotient, self.builder.ins().band_imm_s(a, power - 1));
         }
-        let is_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, b, 0);
-        self.guard(is_zero, Guard::ZeroDivision);
-        let is_least = self.builder.ins().icmp_imm_s(IntCC::Equal, a, i64::MIN);
-        let is_minus_one = self.builder.ins().icmp_imm_s(IntCC::Equal, b, -1);
-        let overflows = self.builder.ins().band(is_least, is_minus_one);
-        self.guard(overflows, Guard::Overflow);
+        if divisor.contains(0) {
+            let is_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, b, 0);
+            self.guard(is_zero, Guard::ZeroDivision);
+        }
+        if divisor.low >= 0 && dividend.low >= 0 {
+            let quotient = self.builder.ins().udiv(a, b);
+            let product = self.builder.ins().imul(quotient, b);
+            return (quotient, self.builder.ins().isub(a, product));
+        }
+        if divisor.contains(-1) && dividend.low == i64::MIN {
+            let is_least = self.builder.ins().icmp_imm_s(IntCC::Equal, a, i64::MIN);
+            let is_minus_one = self.builder.ins().icmp_imm_s(IntCC::Equal, b, -1);
+            let overflows = self.builder.ins().band(is_least, is_minus_one);
+            self.guard(overflows, Guard::Overflow);
+        }
+        if divisor.constant().is_some_and(|divisor| divisor > 0) {
+            // Below zero, `a // b` is `~(~a // b)`.
+            let sign = self.builder.ins().sshr_imm_s(a, 63);
+            let natural = self.builder.ins().bxor(a, sign);
+            let quotient = self.builder.ins().udiv(natural, b);
+            let quotient = self.builder.ins().bxor(quotient, sign);
+            let product = self.builder.ins().imul(quotient, b);
+            return (quotient, self.builder.ins().isub(a, product));
+        }
         let quotient = self.builder.ins().sdiv(a, b);
         let product = self.builder.ins().imul(quotient, b);
         let rest = self.builder.ins().isub(a, product);
+        if divisor.low >= 0 {
+            let sign = self.builder.ins().sshr_imm_s(rest, 63);
+            let more = self.builder.ins().band(sign, b);
+            return (self.builder.ins().iadd(quotient, sign), self.builder.ins().iadd(rest, more));
+        }
         let signs = self.builder.ins().bxor(rest, b);
         let differ = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, signs, 0);
         let is_rest = self.builder.ins().icmp_imm_s(IntCC::NotEqual, rest, 0);
@@ -180,19 +285,41 @@ impl Emitter<'_, '_> {
         )
     }
 
-    fn shift_left(&mut self, a: Register, b: Register) -> Register {
-        let is_wide = self.builder.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, b, 63);
-        self.guard(is_wide, Guard::Overflow);
+    /// `a % b` alone.
+    fn modulo(&mut self, a: Register, b: Register, ranges: (Interval, Interval)) -> Register {
+        let is_simple = ranges.0.low >= 0 && ranges.1.low >= 0 && ranges.1.constant().is_none();
+        if !is_simple {
+            return self.floored(a, b, ranges).1;
+        }
+        if ranges.1.low == 0 {
+            let is_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, b, 0);
+            self.guard(is_zero, Guard::ZeroDivision);
+        }
+        self.builder.ins().urem(a, b)
+    }
+
+    fn shift_left(&mut self, a: Register, b: Register, ranges: (Interval, Interval)) -> Register {
+        if !ranges.1.is_within(0, 63) {
+            let is_wide = self.builder.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, b, 63);
+            self.guard(is_wide, Guard::Overflow);
+        }
         let value = self.builder.ins().ishl(a, b);
-        let back = self.builder.ins().sshr(value, b);
-        let is_lost = self.builder.ins().icmp(IntCC::NotEqual, back, a);
-        self.guard(is_lost, Guard::Overflow);
+        if interval::may_overflow(Binary::ShiftLeft, ranges.0, ranges.1) {
+            let back = self.builder.ins().sshr(value, b);
+            let is_lost = self.builder.ins().icmp(IntCC::NotEqual, back, a);
+            self.guard(is_lost, Guard::Overflow);
+        }
         value
     }
 
-    fn shift_right(&mut self, a: Register, b: Register) -> Register {
-        let is_negative = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, b, 0);
-        self.guard(is_negative, Guard::Domain);
+    fn shift_right(&mut self, a: Register, b: Register, count: Interval) -> Register {
+        if count.low < 0 {
+            let is_negative = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, b, 0);
+            self.guard(is_negative, Guard::Domain);
+        }
+        if count.high <= 63 {
+            return self.builder.ins().sshr(a, b);
+        }
         let most = self.constant(63);
         let count = self.builder.ins().umin(b, most);
         self.builder.ins().sshr(a, count)

@@ -13,6 +13,7 @@ use allcores_shm::primitive::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 
 use crate::call::{Look, Machine, Run};
 use crate::guard::Guard;
+use crate::items::{Item, Items};
 use crate::watch::Watch;
 
 /// Pieces for each thread, so that long items even out.
@@ -43,25 +44,25 @@ pub struct Options {
 }
 
 impl Machine {
-    /// Runs `count` items whose words lie one after the other in `input`.
+    /// Runs many items.
     ///
     /// `look` is asked in the caller's thread, some twenty times a second, whether to stop; items
     /// that are under way then, or wait, end with [`Guard::Stopped`].
     ///
     /// # Panics
     ///
-    /// If `input` has another length.
+    /// If the items are of other types.
     #[must_use]
     pub fn batch(
         &self,
         watch: &Watch,
         options: &Options,
-        count: usize,
-        input: &[u64],
+        items: &Items,
         look: Box<Look>,
     ) -> Outcome {
+        assert!(items.kinds() == self.arguments(), "items of another program");
         let (words_in, words_out) = (self.words_in(), self.result().width());
-        assert!(input.len() == count * words_in, "words of another program");
+        let (count, input) = (items.count(), items.words());
         let mut words = vec![0; count * words_out];
         let mut guards = vec![None; count];
         let threads = options.threads.get().min(count);
@@ -117,12 +118,12 @@ impl Machine {
     ///
     /// # Panics
     ///
-    /// If the slices don't have as many words as arguments and result.
+    /// If the item is of other types, or the slice doesn't have as many words as the result.
     pub fn one(
         &self,
         watch: &Watch,
         depth: i64,
-        item: (&[u64], &mut [u64]),
+        item: (&Item, &mut [u64]),
         look: Box<Look>,
     ) -> Option<Guard> {
         let run = Run::new(look);
@@ -148,7 +149,7 @@ impl Machine {
                 *guard = if stopped {
                     Some(Guard::Stopped)
                 } else {
-                    self.run(run, depth, input, output)
+                    self.run_words(run, depth, input, output)
                 };
             }
         }

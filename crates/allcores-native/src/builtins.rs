@@ -19,9 +19,16 @@ pub(crate) fn result(builtin: Builtin, arguments: &[Type]) -> Option<Type> {
             (numbers && !rest.is_empty() && rest.iter().all(|each| each == first))
                 .then(|| first.clone())
         }
+        (B::Int, [Type::Foreign(_)]) => Some(Type::Int),
         (B::Int | B::Round | B::Floor | B::Ceil | B::Trunc, [_]) => numbers.then_some(Type::Int),
-        (B::Bool, [_]) => Some(Type::Bool),
-        (B::Len, [Type::Tuple(_)]) => Some(Type::Int),
+        (B::Float, [Type::Foreign(_)]) => Some(Type::Float),
+        (B::Bool, [Type::Buffer(buffer)]) => (!buffer.is_foreign).then_some(Type::Bool),
+        (B::Bool, [one]) => (!matches!(one, Type::Foreign(_))).then_some(Type::Bool),
+        (B::Len, [Type::Tuple(_) | Type::Buffer(_) | Type::List(_) | Type::Row(_)]) => {
+            Some(Type::Int)
+        }
+        (B::Sum, [Type::Tuple(items)]) => items.iter().all(Type::is_whole).then_some(Type::Int),
+        (B::Sum, [one]) => one.element(1).filter(Type::is_whole).map(|_| Type::Int),
         (B::Divmod, [_, _]) if numbers => {
             let each = if whole { Type::Int } else { Type::Float };
             Some(Type::Tuple([each.clone(), each].into()))

@@ -5,14 +5,17 @@
 #![expect(unsafe_code, reason = "this is where machine code is called")]
 
 use std::mem::ManuallyDrop;
+use std::sync::PoisonError;
 
-use allcores_shm::primitive::{Arc, AtomicU32, Mutex, Ordering};
+use allcores_shm::primitive::{Arc, AtomicU32, AtomicU64, Mutex, Ordering};
 use cranelift_jit::JITModule;
 
 use crate::compile::{Made, compile};
 use crate::error::Error;
 use crate::guard::{DONE, Guard};
 use crate::ir::Program;
+use crate::items::Item;
+use crate::lists::{List, Lists};
 use crate::types::Type;
 
 /// Asked whether a run has to end.
@@ -20,10 +23,12 @@ pub type Look = dyn Fn() -> bool + Send + Sync;
 
 /// What machine code knows of the run it is part of.
 ///
-/// The flag stands first, since machine code looks at it where loops close.
+/// Machine code looks at the flag where loops close, and at the word after each pause.
 #[repr(C)]
 pub struct Run {
     flag: AtomicU32,
+    word: AtomicU64,
+    lists: Mutex<Lists>,
     look: Box<Look>,
 }
 
@@ -31,7 +36,12 @@ impl Run {
     /// A run during which `look` is asked now and then whether it has to end.
     #[must_use]
     pub fn new(look: Box<Look>) -> Arc<Self> {
-        Arc::new(Self { flag: AtomicU32::new(0), look })
+        Arc::new(Self {
+            flag: AtomicU32::new(0),
+            word: AtomicU64::new(DONE.cast_unsigned()),
+            lists: Mutex::default(),
+            look,
+        })
     }
 
     /// Has the running code look up.
@@ -51,13 +61,51 @@ impl Run {
     }
 }
 
+/// Where the word of a pause lies.
+pub(crate) const WORD_OFFSET: i32 = 8;
+const _: () = assert!(std::mem::offset_of!(Run, word) == WORD_OFFSET as usize);
+
 /// Called by machine code when the flag is up.
-extern "C" fn pause(run: *const Run) -> i64 {
+extern "C" fn pause(run: *const Run) {
     // SAFETY: machine code hands on the pointer it was called with, which `Machine::run` made of a
     // reference that lives as long as that call.
     let run = unsafe { &*run };
     run.flag.store(0, Ordering::Relaxed);
-    if run.must_end() { Guard::Stopped.word() } else { DONE }
+    // Relaxed: machine code reads it in this thread.
+    let word = if run.must_end() { Guard::Stopped.word() } else { DONE };
+    run.word.store(word.cast_unsigned(), Ordering::Relaxed);
+}
+
+/// Called by machine code for a list of `word`, or for the words of a list repeated, if there is an
+/// address of such: the new list's address, or 0.
+pub(crate) extern "C" fn list_repeat(
+    run: *const Run,
+    data: *const u64,
+    length: usize,
+    word: u64,
+    times: i64,
+) -> *mut List {
+    // SAFETY: machine code hands on the pointer it was called with, as for `pause`.
+    let run = unsafe { &*run };
+    let times = usize::try_from(times).unwrap_or_default();
+    let mut lists = run.lists.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = if data.is_null() {
+        lists.make(&[word], times)
+    } else {
+        // SAFETY: machine code has the addresses and lengths of lists from here alone; they live until
+        // the item ends (`Machine::run`), and no other thread knows them. Nobody changes this one
+        // meanwhile.
+        let part = unsafe { std::slice::from_raw_parts(data, length) }.to_vec();
+        lists.make(&part, times)
+    };
+    made.unwrap_or(std::ptr::null_mut())
+}
+
+/// Called by machine code for one more word at a list's end: 1, or 0 if there is no memory for it.
+pub(crate) extern "C" fn list_push(list: *mut List, word: u64) -> i64 {
+    // SAFETY: as in `list_repeat`.
+    let list = unsafe { &mut *list };
+    list.push(word).into()
 }
 
 type Entry = extern "C" fn(*const Run, i64, *const u64, *mut u64) -> i64;
@@ -65,6 +113,7 @@ type Entry = extern "C" fn(*const Run, i64, *const u64, *mut u64) -> i64;
 /// A program for certain types, ready to run from any thread.
 pub struct Machine {
     entry: Entry,
+    arguments: Vec<Type>,
     words_in: usize,
     result: Type,
     words_out: usize,
@@ -86,6 +135,7 @@ impl Machine {
         let entry = unsafe { std::mem::transmute::<*const u8, Entry>(entry) };
         Ok(Self {
             entry,
+            arguments: arguments.to_vec(),
             words_in: arguments.iter().map(Type::width).sum(),
             words_out: result.width(),
             result,
@@ -112,17 +162,36 @@ impl Machine {
         self.is_recursive
     }
 
+    /// The types of the arguments.
+    #[must_use]
+    pub fn arguments(&self) -> &[Type] {
+        &self.arguments
+    }
+
     /// Runs one item; on `None` its result is in `output`.
     ///
     /// # Panics
     ///
-    /// If the slices don't have as many words as arguments and result.
-    pub fn run(&self, run: &Run, depth: i64, input: &[u64], output: &mut [u64]) -> Option<Guard> {
+    /// If the item is of other types, or the slice doesn't have as many words as the result.
+    pub fn run(&self, run: &Run, depth: i64, item: &Item, output: &mut [u64]) -> Option<Guard> {
+        assert!(item.kinds() == self.arguments, "an item of another program");
+        self.run_words(run, depth, item.words(), output)
+    }
+
+    /// Runs words that are known to be those of an item of the right types.
+    pub(crate) fn run_words(
+        &self,
+        run: &Run,
+        depth: i64,
+        input: &[u64],
+        output: &mut [u64],
+    ) -> Option<Guard> {
         assert!(
             input.len() == self.words_in && output.len() == self.words_out,
             "words of another program"
         );
         let word = (self.entry)(run, depth, input.as_ptr(), output.as_mut_ptr());
+        run.lists.lock().unwrap_or_else(PoisonError::into_inner).clear();
         if word == DONE { None } else { Some(Guard::of_word(word).unwrap_or(Guard::Type)) }
     }
 }

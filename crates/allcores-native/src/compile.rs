@@ -15,6 +15,8 @@ use crate::emit::{Emitter, Place, register, registers, result_of, signature};
 use crate::error::Error;
 use crate::infer::{Inference, infer};
 use crate::ir::Program;
+use crate::ranges::Scope;
+use crate::refuse::{Reason, Refusal};
 use crate::types::Type;
 
 /// Machine code, and where it begins.
@@ -31,6 +33,9 @@ pub(crate) fn compile(
     pause: *const u8,
 ) -> Result<Made, Error> {
     let inference = infer(program, arguments)?;
+    if result_of(&inference.instances[0]).is_bound_to_run() {
+        return Err(Refusal::new(Reason::Escapes, program.functions[0].at).into());
+    }
     let mut module = new_module()?;
     let convention = module.isa().default_call_conv();
     let generator = |error: ModuleError| Error::Generator(Box::new(error));
@@ -43,6 +48,7 @@ pub(crate) fn compile(
     }
     let mut context = module.make_context();
     let mut builders = FunctionBuilderContext::new();
+    let pause = write_pause(&mut module, &mut context, &mut builders, pause)?;
     for number in 0..ids.len() {
         write_instance(
             program,
@@ -95,7 +101,7 @@ fn write_instance(
     ids: &[FuncId],
     context: &mut Context,
     builders: &mut FunctionBuilderContext,
-    pause: *const u8,
+    pause: FuncId,
 ) {
     let instance = &inference.instances[number];
     let function = &program.functions[instance.function];
@@ -103,6 +109,7 @@ fn write_instance(
     context.func.signature = signature(instance, function.parameters, convention);
     context.func.name = UserFuncName::user(0, ids[number].as_u32());
     let config = module.target_config();
+    let pause = module.declare_func_in_func(pause, &mut context.func);
     let mut known: Vec<Option<FuncRef>> = vec![None; ids.len()];
     let mut functions = |number: usize, builder: &mut FunctionBuilder<'_>| {
         *known[number].get_or_insert_with(|| module.declare_func_in_func(ids[number], builder.func))
@@ -133,6 +140,8 @@ fn write_instance(
         builder.def_var(is_bound, unbound);
         places.push(Place { kind: kind.clone(), words: variables, is_bound });
     }
+    let loose = function.loose();
+    let scope = Scope { inference, instance: number, loose: &loose };
     let leave = builder.create_block();
     builder.append_block_param(leave, types::I64);
     builder.set_cold_block(leave);
@@ -145,17 +154,55 @@ fn write_instance(
         context: parameters[0],
         depth: parameters[1],
         bound: (0..places.len()).map(|local| local < function.parameters).collect(),
+        ranges: scope.first(),
+        scope,
+        predicate: None,
+        within: Vec::new(),
         places,
         result: result_of(instance),
         leave,
         guards: Vec::new(),
         loops: Vec::new(),
+        ends: Vec::new(),
     };
     if inference.is_recursive(number) {
         emitter.poll();
     }
     emitter.whole_body(&function.body);
     builder.finalize(config);
+}
+
+/// A function around `pause` that keeps all registers, so that loops which look up now and then have
+/// theirs for themselves.
+fn write_pause(
+    module: &mut JITModule,
+    context: &mut Context,
+    builders: &mut FunctionBuilderContext,
+    pause: *const u8,
+) -> Result<FuncId, Error> {
+    let generator = |error: ModuleError| Error::Generator(Box::new(error));
+    let mut outer = Signature::new(CallConv::PreserveAll);
+    outer.params.push(AbiParam::new(types::I64));
+    let mut inner = Signature::new(module.isa().default_call_conv());
+    inner.params.push(AbiParam::new(types::I64));
+    let id = module.declare_function("pause", Linkage::Local, &outer).map_err(generator)?;
+    context.func.signature = outer;
+    context.func.name = UserFuncName::user(0, id.as_u32());
+    let config = module.target_config();
+    let mut builder = FunctionBuilder::new(&mut context.func, builders);
+    let start = builder.create_block();
+    builder.append_block_params_for_function_params(start);
+    builder.switch_to_block(start);
+    builder.seal_block(start);
+    let run = builder.block_params(start)[0];
+    let inner = builder.import_signature(inner);
+    let address = builder.ins().iconst(types::I64, pause.addr().cast_signed() as i64);
+    builder.ins().call_indirect(inner, address, &[run]);
+    builder.ins().return_(&[]);
+    builder.finalize(config);
+    module.define_function(id, context).map_err(generator)?;
+    module.clear_context(context);
+    Ok(id)
 }
 
 /// `entry(context, depth, words in, words out)`, as [`Machine`](crate::call::Machine) calls it.

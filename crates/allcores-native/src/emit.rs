@@ -5,14 +5,18 @@
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, InstBuilder, MemFlagsData, Signature, Type as Word,
+    AbiParam, Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Signature, Type as Word,
     Value as Register, types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
 
+use crate::call::WORD_OFFSET;
 use crate::guard::Guard;
 use crate::infer::{Inference, Instance};
+use crate::interval::Interval;
+use crate::ir::Local;
+use crate::ranges::{Ranges, Scope};
 use crate::types::Type;
 
 /// Nothing comes after this: the block has its last instruction.
@@ -24,13 +28,35 @@ pub(crate) struct Ended;
 pub(crate) struct Value {
     pub(crate) kind: Type,
     pub(crate) words: Vec<Register>,
-    /// What it is, if that's known while compiling.
-    pub(crate) constant: Option<i64>,
+    /// Between which bounds each word lies that is an int or a bool.
+    pub(crate) ranges: Vec<Interval>,
+    /// What a float is, if that's known while compiling.
+    pub(crate) real: Option<f64>,
 }
 
 impl Value {
     pub(crate) fn new(kind: Type, words: Vec<Register>) -> Self {
-        Self { kind, words, constant: None }
+        let ranges = kind.ranges();
+        Self { kind, words, ranges, real: None }
+    }
+
+    /// An int between bounds.
+    pub(crate) fn within(word: Register, range: Interval) -> Self {
+        Self { kind: Type::Int, words: vec![word], ranges: vec![range], real: None }
+    }
+
+    pub(crate) fn tuple(items: &[Self]) -> Self {
+        Self {
+            kind: Type::Tuple(items.iter().map(|item| item.kind.clone()).collect()),
+            words: items.iter().flat_map(|item| item.words.clone()).collect(),
+            ranges: items.iter().flat_map(|item| item.ranges.clone()).collect(),
+            real: None,
+        }
+    }
+
+    /// The bounds of a value of one word.
+    pub(crate) fn range(&self) -> Interval {
+        self.ranges.first().copied().unwrap_or(Interval::ALL)
     }
 
     pub(crate) fn int(word: Register) -> Self {
@@ -39,6 +65,18 @@ impl Value {
 
     pub(crate) fn float(word: Register) -> Self {
         Self::new(Type::Float, vec![word])
+    }
+
+    /// What it is as a float, if that's known while compiling.
+    pub(crate) fn real(&self) -> Option<f64> {
+        match self.kind {
+            Type::Float => self.real,
+            // Between these bounds every int is a float.
+            _ if self.range().is_within(-(1 << 53), 1 << 53) => {
+                self.range().constant().map(|value| value as f64)
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn bool(word: Register) -> Self {
@@ -97,21 +135,29 @@ pub(crate) struct Loop {
 pub(crate) struct Emitter<'a, 'b> {
     pub(crate) builder: &'a mut FunctionBuilder<'b>,
     pub(crate) inference: &'a Inference,
-    pub(crate) functions:
-        &'a mut dyn FnMut(usize, &mut FunctionBuilder<'_>) -> cranelift_codegen::ir::FuncRef,
-    pub(crate) pause: *const u8,
+    pub(crate) functions: &'a mut dyn FnMut(usize, &mut FunctionBuilder<'_>) -> FuncRef,
+    pub(crate) pause: FuncRef,
     pub(crate) convention: CallConv,
     pub(crate) context: Register,
     pub(crate) depth: Register,
     pub(crate) places: Vec<Place>,
     /// Which variables surely have a value here.
     pub(crate) bound: Vec<bool>,
+    /// Between which bounds the variables lie here.
+    pub(crate) ranges: Ranges,
+    /// Pairs of an index and what it is an index of: within bounds here, if it isn't below zero.
+    pub(crate) within: Vec<(Local, Local)>,
+    /// Guards count only where this is true; see `light`.
+    pub(crate) predicate: Option<Register>,
+    pub(crate) scope: Scope<'a>,
     pub(crate) result: Type,
     /// The block that returns the word it is given.
     pub(crate) leave: Block,
     /// The blocks that return a guard's word, made when first needed.
     pub(crate) guards: Vec<(Guard, Block)>,
     pub(crate) loops: Vec<Loop>,
+    /// For each of the loops, the bounds where it was left.
+    pub(crate) ends: Vec<Option<Ranges>>,
 }
 
 impl Emitter<'_, '_> {
@@ -146,6 +192,10 @@ impl Emitter<'_, '_> {
     /// Leaves the item to Python if `condition` holds.
     pub(crate) fn guard(&mut self, condition: Register, guard: Guard) {
         let out = self.guard_block(guard);
+        let condition = match self.predicate {
+            Some(counts) => self.builder.ins().band(condition, counts),
+            None => condition,
+        };
         let next = self.builder.create_block();
         self.builder.ins().brif(condition, out, &[], next, &[]);
         self.go_on_in(next);
@@ -153,10 +203,37 @@ impl Emitter<'_, '_> {
 
     /// Leaves the item to Python unless `condition` holds.
     pub(crate) fn require(&mut self, condition: Register, guard: Guard) {
+        if self.predicate.is_some() {
+            let condition = self.builder.ins().bxor_imm_s(condition, 1);
+            return self.guard(condition, guard);
+        }
         let out = self.guard_block(guard);
         let next = self.builder.create_block();
         self.builder.ins().brif(condition, next, &[], out, &[]);
         self.go_on_in(next);
+    }
+
+    /// Has something written of which the guards count only if `truth` is so.
+    pub(crate) fn under<T>(
+        &mut self,
+        truth: Register,
+        counts: bool,
+        write: impl FnOnce(&mut Self) -> Result<T, Ended>,
+    ) -> Result<T, Ended> {
+        let outer = self.predicate;
+        let mut predicate = if counts { truth } else { self.builder.ins().bxor_imm_s(truth, 1) };
+        if let Some(outer) = outer {
+            predicate = self.builder.ins().band(outer, predicate);
+        }
+        self.predicate = Some(predicate);
+        let written = write(self);
+        self.predicate = outer;
+        written
+    }
+
+    /// One of two values, without a branch.
+    pub(crate) fn choice(&mut self, truth: Register, one: Register, other: Register) -> Register {
+        self.builder.ins().select(truth, one, other)
     }
 
     /// Leaves the item to Python, whatever the case.
@@ -209,7 +286,9 @@ impl Emitter<'_, '_> {
             self.builder.ins().atomic_load(types::I32, MemFlagsData::trusted(), self.context);
         self.builder.ins().brif(flag, look, &[], next, &[]);
         self.go_on_in(look);
-        let word = self.helper(self.pause, &[self.context], &[types::I64])[0];
+        self.builder.ins().call(self.pause, &[self.context]);
+        let flags = MemFlagsData::trusted();
+        let word = self.builder.ins().load(types::I64, flags, self.context, WORD_OFFSET);
         self.builder.ins().brif(word, self.leave, &[BlockArg::Value(word)], next, &[]);
         self.go_on_in(next);
     }
@@ -275,9 +354,7 @@ impl Emitter<'_, '_> {
     /// A number as a float that is exactly the same number.
     pub(crate) fn same_float_of(&mut self, value: &Value) -> Register {
         const LAST: i64 = 1 << 53;
-        let is_small =
-            value.constant.is_some_and(|constant| constant.unsigned_abs() <= LAST.unsigned_abs());
-        if value.kind == Type::Int && !is_small {
+        if value.kind == Type::Int && !value.range().is_within(-LAST, LAST) {
             let shifted = self.builder.ins().iadd_imm_s(value.words[0], LAST);
             let is_beyond =
                 self.builder.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, shifted, 2 * LAST);
@@ -308,6 +385,9 @@ impl Emitter<'_, '_> {
                 self.builder.ins().fcmp(FloatCC::NotEqual, value.words[0], zero)
             }
             Type::Tuple(items) => self.truth_constant(!items.is_empty()),
+            Type::Buffer(_) | Type::List(_) | Type::Row(_) => self.has_elements(value),
+            // Inference has refused it.
+            Type::Foreign(_) => self.truth_constant(false),
         }
     }
 }

@@ -6,7 +6,9 @@ use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value as Register, typ
 use crate::emit::{Emitter, Ended, Value, registers};
 use crate::guard::Guard;
 use crate::infer::place;
-use crate::ir::{Comparison, Expression, Junction, Kind, Local, Unary};
+use crate::interval::Interval;
+use crate::ir::{Binary, Comparison, Expression, Junction, Kind, Local, Target, Unary};
+use crate::ranges::squared;
 use crate::types::Type;
 
 impl Emitter<'_, '_> {
@@ -14,9 +16,12 @@ impl Emitter<'_, '_> {
         match &value.kind {
             Kind::Int(number) => {
                 let word = self.constant(*number);
-                Ok(Value { constant: Some(*number), ..Value::int(word) })
+                Ok(Value::within(word, Interval::exact(*number)))
             }
-            Kind::Float(number) => Ok(Value::float(self.float_constant(*number))),
+            Kind::Float(number) => {
+                let word = self.float_constant(*number);
+                Ok(Value { real: Some(*number), ..Value::float(word) })
+            }
             Kind::Bool(truth) => Ok(Value::bool(self.truth_constant(*truth))),
             Kind::None => Ok(Value::new(Type::None, Vec::new())),
             Kind::Local(local) => self.local(*local),
@@ -32,9 +37,12 @@ impl Emitter<'_, '_> {
                 self.unary(*operation, &operand)
             }
             Kind::Binary { operation, left, right } => {
+                let operands = (&**left, &**right);
                 let left = self.expression(left)?;
                 let right = self.expression(right)?;
-                self.binary(*operation, &left, &right)
+                let mut value = self.binary(*operation, &left, &right)?;
+                self.note_square(*operation, &mut value, operands);
+                Ok(value)
             }
             Kind::Compare { first, rest } if rest.len() == 1 => {
                 let left = self.expression(first)?;
@@ -48,22 +56,43 @@ impl Emitter<'_, '_> {
                 self.truth_of_branches(yes, no, join, [true, false]);
                 Ok(Value::bool(self.builder.block_params(join)[0]))
             }
-            Kind::Junction { junction, operands } => self.junction(*junction, operands),
-            Kind::Conditional { test, then, otherwise } => self.conditional(test, then, otherwise),
+            Kind::Junction { junction, operands } => {
+                let joined = self.junction(*junction, operands)?;
+                Ok(self.bounded(joined, value))
+            }
+            Kind::Conditional { test, then, otherwise } => {
+                let chosen = self.choose_value(test, then, otherwise)?;
+                let joined = match chosen {
+                    Some(chosen) => chosen,
+                    None => self.conditional(test, then, otherwise)?,
+                };
+                Ok(self.bounded(joined, value))
+            }
             Kind::Tuple(items) => {
                 let items: Vec<_> =
                     items.iter().map(|item| self.expression(item)).collect::<Result<_, _>>()?;
-                let kinds = items.iter().map(|item| item.kind.clone()).collect();
-                let words = items.into_iter().flat_map(|item| item.words).collect();
-                Ok(Value::new(Type::Tuple(kinds), words))
+                Ok(Value::tuple(&items))
             }
             Kind::Item { tuple, index } => {
                 let tuple = self.expression(tuple)?;
+                if !matches!(tuple.kind, Type::Tuple(_)) {
+                    let word = self.constant(*index);
+                    let index = Value::within(word, Interval::exact(*index));
+                    return self.index(&tuple, &[index], false);
+                }
                 let items = elements(&tuple);
                 let item =
                     place(*index, items.len()).and_then(|place| items.into_iter().nth(place));
                 item.ok_or_else(|| self.leave_always(Guard::Type))
             }
+            Kind::Index { value, indices } => {
+                let is_inside = self.is_within(value, indices);
+                let value = self.expression(value)?;
+                let indices: Vec<_> =
+                    indices.iter().map(|each| self.expression(each)).collect::<Result<_, _>>()?;
+                self.index(&value, &indices, is_inside)
+            }
+            Kind::List(items) => self.list(items),
             Kind::Builtin { builtin, arguments } => {
                 let arguments: Vec<_> =
                     arguments.iter().map(|each| self.expression(each)).collect::<Result<_, _>>()?;
@@ -82,6 +111,14 @@ impl Emitter<'_, '_> {
         }
     }
 
+    /// A value that has come together from several, with what is known of them all.
+    fn bounded(&self, mut joined: Value, value: &Expression) -> Value {
+        if let Some(ranges) = self.scope.words(value, &self.ranges, joined.words.len()) {
+            joined.ranges = ranges;
+        }
+        joined
+    }
+
     fn blocks(&mut self) -> [Block; 3] {
         [(); 3].map(|()| self.builder.create_block())
     }
@@ -96,7 +133,7 @@ impl Emitter<'_, '_> {
         self.go_on_in(join);
     }
 
-    fn local(&mut self, local: Local) -> Result<Value, Ended> {
+    pub(crate) fn local(&mut self, local: Local) -> Result<Value, Ended> {
         let place = &self.places[local];
         let Some(kind) = place.kind.clone() else { return Err(self.leave_always(Guard::Unbound)) };
         let (words, is_bound) = (place.words.clone(), place.is_bound);
@@ -104,7 +141,19 @@ impl Emitter<'_, '_> {
             let is_bound = self.builder.use_var(is_bound);
             self.require(is_bound, Guard::Unbound);
         }
-        Ok(Value::new(kind, words.into_iter().map(|word| self.builder.use_var(word)).collect()))
+        let words = words.into_iter().map(|word| self.builder.use_var(word)).collect();
+        Ok(Value { kind, words, ranges: self.ranges[local].clone(), real: None })
+    }
+
+    fn note_square(
+        &self,
+        operation: Binary,
+        value: &mut Value,
+        (left, right): (&Expression, &Expression),
+    ) {
+        if value.kind == Type::Int {
+            value.ranges[0] = squared(operation, left, right, value.ranges[0]);
+        }
     }
 
     pub(crate) fn set_local(&mut self, local: Local, value: &Value) {
@@ -112,6 +161,8 @@ impl Emitter<'_, '_> {
             let variable = self.places[local].words[index];
             self.builder.def_var(variable, *word);
         }
+        self.scope.assign(&mut self.ranges, &Target::Local(local), &value.ranges);
+        self.within.retain(|(index, sequence)| *index != local && *sequence != local);
         if !self.bound[local] {
             let truth = self.truth_constant(true);
             let is_bound = self.places[local].is_bound;
@@ -153,7 +204,7 @@ impl Emitter<'_, '_> {
         yes: Block,
         no: Block,
     ) {
-        let before = self.bound.clone();
+        let before = (self.bound.clone(), self.ranges.clone());
         for (index, operand) in operands.iter().enumerate() {
             if index + 1 == operands.len() {
                 self.test(operand, yes, no);
@@ -165,8 +216,9 @@ impl Emitter<'_, '_> {
                 Junction::Any => self.test(operand, yes, next),
             }
             self.go_on_in(next);
+            self.scope.refine(&mut self.ranges, operand, junction == Junction::All);
         }
-        self.bound = before;
+        (self.bound, self.ranges) = before;
     }
 
     fn test_chain(
@@ -230,11 +282,12 @@ impl Emitter<'_, '_> {
     ) -> Result<Value, Ended> {
         let (yes, no) = (self.builder.create_block(), self.builder.create_block());
         self.test(test, yes, no);
-        let bound = self.bound.clone();
+        let before = (self.bound.clone(), self.ranges.clone());
         let mut join = None;
-        for (block, branch) in [(yes, then), (no, otherwise)] {
+        for (block, branch, truth) in [(yes, then, true), (no, otherwise, false)] {
             self.go_on_in(block);
-            self.bound.clone_from(&bound);
+            (self.bound, self.ranges) = before.clone();
+            self.scope.refine(&mut self.ranges, test, truth);
             if let Ok(value) = self.expression(branch) {
                 let (_, block) = join.get_or_insert_with(|| {
                     let block = self.builder.create_block();
@@ -247,7 +300,7 @@ impl Emitter<'_, '_> {
                 self.jump_with(block, &value.words);
             }
         }
-        self.bound = bound;
+        (self.bound, self.ranges) = before;
         let (kind, block) = join.ok_or(Ended)?;
         Ok(self.joined(kind, block))
     }
@@ -299,8 +352,14 @@ impl Emitter<'_, '_> {
 pub(crate) fn elements(tuple: &Value) -> Vec<Value> {
     let Type::Tuple(kinds) = &tuple.kind else { return Vec::new() };
     let mut words = tuple.words.iter().copied();
+    let mut ranges = tuple.ranges.iter().copied();
     kinds
         .iter()
-        .map(|kind| Value::new(kind.clone(), words.by_ref().take(kind.width()).collect()))
+        .map(|kind| Value {
+            kind: kind.clone(),
+            words: words.by_ref().take(kind.width()).collect(),
+            ranges: ranges.by_ref().take(kind.width()).collect(),
+            real: None,
+        })
         .collect()
 }

@@ -6,7 +6,9 @@ use cranelift_codegen::ir::{InstBuilder, Value as Register};
 use crate::emit::{Emitter, Ended, Value};
 use crate::expressions::elements;
 use crate::guard::Guard;
+use crate::interval::{self, Interval};
 use crate::ir::{Binary, Builtin, Comparison};
+use crate::ranges::of_builtin;
 use crate::runtime;
 use crate::types::Type;
 
@@ -18,6 +20,9 @@ impl Emitter<'_, '_> {
     ) -> Result<Value, Ended> {
         use Builtin as B;
         let Some(first) = arguments.first() else { return Err(self.leave_always(Guard::Type)) };
+        if let Type::Foreign(scalar) = first.kind {
+            return self.builtin(builtin, &[Value { kind: scalar.kind(), ..first.clone() }]);
+        }
         let library = match builtin {
             B::Sin => runtime::sin as *const u8,
             B::Cos => runtime::cos as *const u8,
@@ -61,16 +66,13 @@ impl Emitter<'_, '_> {
             B::Round => Ok(self.whole(first, |emitter, word| emitter.builder.ins().nearest(word))),
             B::Float => Ok(Value::float(self.float_of(first))),
             B::Bool => Ok(Value::bool(self.truth(first))),
-            B::Len => {
-                let count = i64::try_from(elements(first).len()).unwrap_or_default();
-                let word = self.constant(count);
-                Ok(Value { constant: Some(count), ..Value::int(word) })
-            }
+            B::Len => Ok(self.length(first)),
+            B::Sum => self.sum_of(first),
             B::Divmod => self.divmod(first, &arguments[1]),
             B::Pow if arguments.len() == 2 => self.binary(Binary::Power, first, &arguments[1]),
             B::Pow => Ok(self.ints_by(runtime::power_modulo as *const u8, arguments)),
-            B::Gcd => Ok(self.ints_by(runtime::gcd as *const u8, arguments)),
-            B::Isqrt => Ok(self.ints_by(runtime::isqrt as *const u8, arguments)),
+            B::Gcd => Ok(self.natural(runtime::gcd as *const u8, arguments)),
+            B::Isqrt => Ok(self.natural(runtime::isqrt as *const u8, arguments)),
             B::Sqrt => {
                 let word = self.float_of(first);
                 let root = self.builder.ins().sqrt(word);
@@ -98,9 +100,15 @@ impl Emitter<'_, '_> {
             return Value::float(self.builder.ins().fabs(value.words[0]));
         }
         let word = self.int_of(value);
-        let is_least = self.builder.ins().icmp_imm_s(IntCC::Equal, word, i64::MIN);
-        self.guard(is_least, Guard::Overflow);
-        Value::int(self.builder.ins().iabs(word))
+        let range = value.range();
+        if range.low >= 0 {
+            return Value::within(word, range);
+        }
+        if range.low == i64::MIN {
+            let is_least = self.builder.ins().icmp_imm_s(IntCC::Equal, word, i64::MIN);
+            self.guard(is_least, Guard::Overflow);
+        }
+        Value::within(self.builder.ins().iabs(word), interval::absolute(range))
     }
 
     /// The first of those that no other is beyond.
@@ -114,7 +122,13 @@ impl Emitter<'_, '_> {
         for value in &values[1..] {
             let is_beyond = self.compare(beyond, value, &best);
             let word = self.builder.ins().select(is_beyond, value.words[0], best.words[0]);
-            best = Value::new(best.kind, vec![word]);
+            let kind = best.kind.clone();
+            best = match kind {
+                Type::Int => {
+                    Value::within(word, of_builtin(builtin, &[best.range(), value.range()]))
+                }
+                kind => Value::new(kind, vec![word]),
+            };
         }
         best
     }
@@ -124,7 +138,7 @@ impl Emitter<'_, '_> {
             let word = round(self, value.words[0]);
             return self.float_to_int(word);
         }
-        Value::int(self.int_of(value))
+        Value::within(self.int_of(value), value.range())
     }
 
     fn divmod(&mut self, left: &Value, right: &Value) -> Result<Value, Ended> {
@@ -133,16 +147,25 @@ impl Emitter<'_, '_> {
             (quotient, self.binary(Binary::Modulo, left, right)?)
         } else {
             let (a, b) = (self.int_of(left), self.int_of(right));
-            let (quotient, rest) = self.floored(a, b, right.constant);
-            (Value::int(quotient), Value::int(rest))
+            let ranges = (left.range(), right.range());
+            let (quotient, rest) = self.floored(a, b, ranges);
+            let within = |operation| interval::binary(operation, ranges.0, ranges.1);
+            (
+                Value::within(quotient, within(Binary::FloorDivide)),
+                Value::within(rest, within(Binary::Modulo)),
+            )
         };
-        let kind = Type::Tuple([quotient.kind, rest.kind].into());
-        Ok(Value::new(kind, vec![quotient.words[0], rest.words[0]]))
+        Ok(Value::tuple(&[quotient, rest]))
     }
 
     fn ints_by(&mut self, function: *const u8, arguments: &[Value]) -> Value {
         let words: Vec<_> = arguments.iter().map(|each| self.int_of(each)).collect();
         self.checked(function, &words)
+    }
+
+    fn natural(&mut self, function: *const u8, arguments: &[Value]) -> Value {
+        let value = self.ints_by(function, arguments);
+        Value::within(value.words[0], Interval::new(0, i64::MAX))
     }
 
     fn scaled(&mut self, value: &Value, factor: f64) -> Value {

@@ -31,6 +31,8 @@ guards! {
     Raised = 6 "raised": "The function raises.",
     Depth = 7 "depth": "Calls too deep.",
     Stopped = 8 "stopped": "Somebody asked for the end.",
+    Index = 10 "index": "There is no element of that index.",
+    Memory = 11 "memory": "A list of no end, or no memory for it.",
     Type = 9 "type": "An argument is of a type that isn't compiled.",
 }
 

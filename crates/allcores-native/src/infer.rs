@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use crate::ir::{Binary, Expression, Kind, Position, Program, Statement, Target, Unary};
 use crate::refuse::{Reason, Refusal};
-use crate::types::Type;
+use crate::types::{Scalar, Type};
 
 /// More instances than this, and the program is too large.
 const MOST_INSTANCES: usize = 64;
@@ -38,10 +38,17 @@ pub(crate) struct Instance {
 #[derive(Debug)]
 pub(crate) struct Inference {
     pub(crate) instances: Vec<Instance>,
+    /// Does the program append to lists?
+    appends: bool,
     numbers: HashMap<(usize, Vec<Type>), usize>,
 }
 
 impl Inference {
+    /// The type of lists of such numbers.
+    pub(crate) fn list(&self, scalar: Scalar) -> Type {
+        if self.appends { Type::List(scalar) } else { Type::Row(scalar) }
+    }
+
     /// The number of an instance that inference has found.
     pub(crate) fn instance(&self, function: usize, arguments: Vec<Type>) -> Option<usize> {
         self.numbers.get(&(function, arguments)).copied()
@@ -65,9 +72,10 @@ impl Inference {
 
 /// Finds the types of function 0 for these arguments, and of all that it calls.
 pub(crate) fn infer(program: &Program, arguments: &[Type]) -> Result<Inference, Refusal> {
+    let appends = program.functions.iter().any(|function| function.appends());
     let mut walk = Walk {
         program,
-        found: Inference { instances: Vec::new(), numbers: HashMap::new() },
+        found: Inference { instances: Vec::new(), appends, numbers: HashMap::new() },
         current: 0,
         changed: false,
     };
@@ -153,6 +161,10 @@ impl Walk<'_> {
                 self.body(otherwise)
             }
             Statement::Break | Statement::Continue | Statement::Leave => Ok(()),
+            Statement::Append { list, value } => {
+                let known = (self.expression(list)?, self.expression(value)?);
+                fits_in_list(&known.0, &known.1, list.at)
+            }
             Statement::Return(value) => {
                 let known = self.expression(value)?;
                 self.set_result(known, value.at)
@@ -180,6 +192,13 @@ impl Walk<'_> {
     fn assign(&mut self, target: &Target, known: Known, at: Position) -> Result<(), Refusal> {
         match (target, known) {
             (Target::Local(local), known) => self.set_local(*local, known, at),
+            (Target::Item { list, index }, known) => {
+                let lists = (self.expression(list)?, self.expression(index)?);
+                if lists.1.is_some_and(|kind| !kind.is_whole()) {
+                    return Err(Refusal::new(Reason::Index, index.at));
+                }
+                fits_in_list(&lists.0, &known, list.at)
+            }
             (Target::Tuple(_), None) => Ok(()),
             (Target::Tuple(targets), Some(Type::Tuple(items))) => {
                 if targets.len() != items.len() {
@@ -215,7 +234,13 @@ impl Walk<'_> {
         match &value.kind {
             Kind::Junction { operands, .. } => operands.iter().try_for_each(|each| self.test(each)),
             Kind::Unary { operation: Unary::Not, operand } => self.test(operand),
-            _ => self.expression(value).map(drop),
+            _ => {
+                let known = self.expression(value)?;
+                if is_of_no_truth(&known) {
+                    return Err(Refusal::new(Reason::Operand, value.at));
+                }
+                Ok(())
+            }
         }
     }
 
@@ -252,7 +277,13 @@ impl Walk<'_> {
                 }
                 Ok(Some(Type::Bool))
             }
-            Kind::Junction { operands, .. } => self.alike(operands.iter()),
+            Kind::Junction { operands, .. } => {
+                let known = self.alike(operands.iter())?;
+                if is_of_no_truth(&known) {
+                    return Err(Refusal::new(Reason::Operand, value.at));
+                }
+                Ok(known)
+            }
             Kind::Conditional { test, then, otherwise } => {
                 self.test(test)?;
                 self.alike([&**then, &**otherwise].into_iter())
@@ -267,7 +298,26 @@ impl Walk<'_> {
                 Some(Type::Tuple(items)) => place(*index, items.len())
                     .map(|place| Some(items[place].clone()))
                     .ok_or(Refusal::new(Reason::TupleLength, value.at)),
-                Some(_) => Err(Refusal::new(Reason::NotATuple, value.at)),
+                Some(other) => {
+                    other.element(1).map(Some).ok_or(Refusal::new(Reason::Index, value.at))
+                }
+            },
+            Kind::Index { value: indexed, indices } => {
+                let indexed = self.expression(indexed)?;
+                for index in indices {
+                    if self.expression(index)?.is_some_and(|kind| !kind.is_whole()) {
+                        return Err(Refusal::new(Reason::Index, index.at));
+                    }
+                }
+                let Some(indexed) = indexed else { return Ok(None) };
+                let element = indexed.element(indices.len());
+                element.map(Some).ok_or(Refusal::new(Reason::Index, value.at))
+            }
+            Kind::List(items) => match self.alike(items.iter())? {
+                None => Ok(None),
+                Some(kind) => Scalar::of(&kind)
+                    .map(|scalar| Some(self.found.list(scalar)))
+                    .ok_or(Refusal::new(Reason::Operand, value.at)),
             },
             Kind::Builtin { builtin, arguments } => match self.all(arguments)? {
                 None => Ok(None),
@@ -321,6 +371,28 @@ impl Walk<'_> {
     }
 }
 
+/// Foreign values have a truth of their own.
+fn is_of_no_truth(known: &Known) -> bool {
+    match known {
+        Some(Type::Foreign(_)) => true,
+        Some(Type::Buffer(buffer)) => buffer.is_foreign,
+        _ => false,
+    }
+}
+
+fn fits_in_list(list: &Known, value: &Known, at: Position) -> Result<(), Refusal> {
+    match (list, value) {
+        (None, _) | (Some(Type::List(_) | Type::Row(_)), None) => Ok(()),
+        (Some(Type::List(scalar) | Type::Row(scalar)), Some(kind)) if scalar.kind() == *kind => {
+            Ok(())
+        }
+        (Some(Type::List(_) | Type::Row(_)), Some(_)) => {
+            Err(Refusal::new(Reason::OperandsOfTwoTypes, at))
+        }
+        _ => Err(Refusal::new(Reason::NotAList, at)),
+    }
+}
+
 /// Which element an index means, from the end if below zero.
 pub(crate) fn place(index: i64, length: usize) -> Option<usize> {
     let length = i64::try_from(length).ok()?;
@@ -343,6 +415,16 @@ fn unary(operation: Unary, operand: &Type) -> Option<Type> {
 pub(crate) fn binary(operation: Binary, left: &Type, right: &Type) -> Option<Type> {
     if let (Binary::Add, Type::Tuple(left), Type::Tuple(right)) = (operation, left, right) {
         return Some(Type::Tuple(left.iter().chain(right.iter()).cloned().collect()));
+    }
+    if let (Binary::Multiply, Type::Row(scalar), times)
+    | (Binary::Multiply, times, Type::Row(scalar)) = (operation, left, right)
+    {
+        return times.is_whole().then_some(Type::Row(*scalar));
+    }
+    if let (Binary::Multiply, Type::List(scalar), times)
+    | (Binary::Multiply, times, Type::List(scalar)) = (operation, left, right)
+    {
+        return times.is_whole().then_some(Type::List(*scalar));
     }
     if !left.is_number() || !right.is_number() {
         return None;

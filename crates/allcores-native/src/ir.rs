@@ -127,7 +127,7 @@ macro_rules! builtins {
 
 builtins! {
     Abs = "abs", Min = "min", Max = "max", Int = "int", Float = "float", Bool = "bool",
-    Round = "round", Divmod = "divmod", Pow = "pow", Len = "len",
+    Round = "round", Divmod = "divmod", Pow = "pow", Len = "len", Sum = "sum",
     Sqrt = "math.sqrt", Sin = "math.sin", Cos = "math.cos", Tan = "math.tan",
     Asin = "math.asin", Acos = "math.acos", Atan = "math.atan", Sinh = "math.sinh",
     Cosh = "math.cosh", Tanh = "math.tanh", Exp = "math.exp", Expm1 = "math.expm1",
@@ -175,6 +175,10 @@ pub enum Kind {
     Tuple(Vec<Expression>),
     /// `tuple[constant]`
     Item { tuple: Box<Expression>, index: i64 },
+    /// `value[indices]`
+    Index { value: Box<Expression>, indices: Vec<Expression> },
+    /// `[items]`, of at least one item.
+    List(Vec<Expression>),
     /// A function of Python's.
     Builtin { builtin: Builtin, arguments: Vec<Expression> },
     /// Another function of the program, by its number.
@@ -192,6 +196,13 @@ pub enum Target {
     Local(Local),
     /// The elements of a tuple.
     Tuple(Vec<Target>),
+    /// `list[index]`
+    Item {
+        /// Whose element it is.
+        list: Box<Expression>,
+        /// Which.
+        index: Box<Expression>,
+    },
 }
 
 /// A statement.
@@ -221,6 +232,8 @@ pub enum Statement {
     Return(Expression),
     /// What Python has to do itself: `raise`.
     Leave,
+    /// `list.append(value)`
+    Append { list: Expression, value: Expression },
 }
 
 /// A function.
@@ -236,6 +249,124 @@ pub struct Function {
     pub locals: Vec<String>,
     /// What it does.
     pub body: Vec<Statement>,
+}
+
+impl Function {
+    /// Does it append to a list?
+    pub(crate) fn appends(&self) -> bool {
+        appends(&self.body)
+    }
+
+    /// Which of its variables expressions assign to.
+    pub(crate) fn loose(&self) -> Vec<bool> {
+        let mut loose = vec![false; self.locals.len()];
+        note_named(&self.body, &mut loose);
+        loose
+    }
+}
+
+/// Does one of the statements assign to the variable? (Expressions do so to those that are loose.)
+pub(crate) fn assigns(body: &[Statement], local: Local) -> bool {
+    body.iter().any(|statement| match statement {
+        Statement::Assign { target, .. } => target.names(local),
+        Statement::If { body, otherwise, .. } | Statement::While { body, otherwise, .. } => {
+            assigns(body, local) || assigns(otherwise, local)
+        }
+        Statement::ForRange { target, body, otherwise, .. } => {
+            *target == local || assigns(body, local) || assigns(otherwise, local)
+        }
+        _ => false,
+    })
+}
+
+fn appends(body: &[Statement]) -> bool {
+    body.iter().any(|statement| match statement {
+        Statement::Append { .. } => true,
+        Statement::If { body, otherwise, .. }
+        | Statement::While { body, otherwise, .. }
+        | Statement::ForRange { body, otherwise, .. } => appends(body) || appends(otherwise),
+        _ => false,
+    })
+}
+
+fn note_named(body: &[Statement], loose: &mut [bool]) {
+    for statement in body {
+        match statement {
+            Statement::Assign { target, value } => {
+                value.note_named(loose);
+                target.note_named(loose);
+            }
+            Statement::Append { list, value } => {
+                list.note_named(loose);
+                value.note_named(loose);
+            }
+            Statement::Evaluate(value) | Statement::Return(value) => value.note_named(loose),
+            Statement::If { test, body, otherwise }
+            | Statement::While { test, body, otherwise } => {
+                test.note_named(loose);
+                note_named(body, loose);
+                note_named(otherwise, loose);
+            }
+            Statement::ForRange { range, body, otherwise, .. } => {
+                range.iter().for_each(|each| each.note_named(loose));
+                note_named(body, loose);
+                note_named(otherwise, loose);
+            }
+            Statement::Break | Statement::Continue | Statement::Leave => {}
+        }
+    }
+}
+
+impl Target {
+    fn names(&self, local: Local) -> bool {
+        match self {
+            Self::Local(mine) => *mine == local,
+            Self::Tuple(targets) => targets.iter().any(|each| each.names(local)),
+            Self::Item { .. } => false,
+        }
+    }
+
+    fn note_named(&self, loose: &mut [bool]) {
+        match self {
+            Self::Local(_) => {}
+            Self::Tuple(targets) => targets.iter().for_each(|each| each.note_named(loose)),
+            Self::Item { list, index } => {
+                list.note_named(loose);
+                index.note_named(loose);
+            }
+        }
+    }
+}
+
+impl Expression {
+    fn note_named(&self, loose: &mut [bool]) {
+        if let Kind::Named { local, .. } = &self.kind {
+            loose[*local] = true;
+        }
+        self.operands().into_iter().for_each(|each| each.note_named(loose));
+    }
+
+    /// The expressions it consists of.
+    fn operands(&self) -> Vec<&Expression> {
+        match &self.kind {
+            Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) | Kind::None | Kind::Local(_) => vec![],
+            Kind::Unary { operand: one, .. }
+            | Kind::Item { tuple: one, .. }
+            | Kind::Named { value: one, .. }
+            | Kind::IsNone { value: one, .. } => vec![one],
+            Kind::Binary { left, right, .. } => vec![left, right],
+            Kind::Compare { first, rest } => {
+                std::iter::once(&**first).chain(rest.iter().map(|(_, right)| right)).collect()
+            }
+            Kind::Conditional { test, then, otherwise } => vec![test, then, otherwise],
+            Kind::Index { value, indices } => std::iter::once(&**value).chain(indices).collect(),
+            Kind::Junction { operands: all, .. }
+            | Kind::Tuple(all)
+            | Kind::List(all)
+            | Kind::Builtin { arguments: all, .. }
+            | Kind::Call { arguments: all, .. } => all.iter().collect(),
+        }
+    }
 }
 
 /// A function and those it calls, itself first.
@@ -352,6 +483,7 @@ impl Reader<'_> {
             6 => Statement::Continue,
             7 => Statement::Return(self.expression()?),
             8 => Statement::Leave,
+            9 => Statement::Append { list: self.expression()?, value: self.expression()? },
             code => return Err(Malformed::Code(code)),
         })
     }
@@ -363,6 +495,7 @@ impl Reader<'_> {
                 let count = self.count()?;
                 Target::Tuple((0..count).map(|_| self.target()).collect::<Result<_, _>>()?)
             }
+            2 => Target::Item { list: self.boxed()?, index: self.boxed()? },
             code => return Err(Malformed::Code(code)),
         })
     }
@@ -423,6 +556,8 @@ impl Reader<'_> {
             }
             14 => Kind::Named { local: self.local()?, value: self.boxed()? },
             15 => Kind::IsNone { value: self.boxed()?, expected: self.byte()? != 0 },
+            16 => Kind::Index { value: self.boxed()?, indices: self.expressions()? },
+            17 => Kind::List(self.expressions()?),
             code => return Err(Malformed::Code(code)),
         };
         Ok(Expression { at, kind })

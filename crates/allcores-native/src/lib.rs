@@ -13,6 +13,7 @@
 
 mod arithmetic;
 pub mod batch;
+mod brake;
 mod builtins;
 mod call;
 mod compile;
@@ -22,12 +23,19 @@ mod expressions;
 mod functions;
 pub mod guard;
 mod infer;
+mod interval;
 pub mod ir;
+pub mod items;
+mod light;
+mod lists;
+mod ranges;
 pub mod refuse;
 mod runtime;
+mod sequences;
 mod statements;
 pub mod types;
 mod watch;
 
+pub use brake::Brake;
 pub use call::{Look, Machine, Run};
 pub use watch::Watch;

@@ -37,7 +37,10 @@ reasons! {
     OperandsOfTwoTypes = "operands-of-two-types": "the value is of one type or another",
     Operand = "operand": "the operation isn't supported for these types",
     Argument = "argument": "the call isn't supported for these types",
-    NotATuple = "not-a-tuple": "only tuples can be indexed and unpacked",
+    NotATuple = "not-a-tuple": "only tuples can be unpacked",
+    Index = "index": "this value has no elements by such indices",
+    NotAList = "not-a-list": "only lists that the function has made itself can be changed",
+    Escapes = "escapes": "the result has a list or a buffer in it",
     TupleLength = "tuple-length": "the tuple has another length",
     TooLarge = "too-large": "the function is too large",
 }

@@ -1,8 +1,9 @@
 //! Somebody who has running machine code look up twenty times a second.
 //!
 //! Code that runs in the caller's own thread can't be asked by that thread whether a Ctrl-C came. A
-//! thread beside it raises the flags of all runs that are under way, and ends itself after a second
-//! without any: programs that don't use this rung have no such thread, those that do lose it again.
+//! thread beside it raises the flags of all runs that are under way, and ends itself after a fifth
+//! of a second without any: programs that don't use this rung have no such thread, those that do
+//! lose it again.
 
 use std::sync::PoisonError;
 use std::thread;
@@ -13,7 +14,7 @@ use allcores_shm::primitive::{Arc, Condvar, Mutex, MutexGuard};
 use crate::call::Run;
 
 const PERIOD: Duration = Duration::from_millis(50);
-const IDLE_PERIODS: u32 = 20;
+const IDLE_PERIODS: u32 = 4;
 
 /// The runs of this process; a forked child needs one of its own, as it has no such thread.
 #[derive(Default)]

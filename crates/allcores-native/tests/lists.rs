@@ -3,8 +3,9 @@
 use allcores_native::error::Malformed;
 use allcores_native::guard::Guard;
 use allcores_native::ir::{Builtin, Program};
+use allcores_native::items::{Elements, Item};
 use allcores_native::refuse::Reason;
-use allcores_native::types::Type;
+use allcores_native::types::{Buffer, Element, Type};
 use allcores_native::{Machine, Run};
 use proptest::prelude::*;
 
@@ -31,9 +32,23 @@ fn machine_code_gives_the_product_or_leaves_it() {
     let machine = Machine::new(&program, &[Type::Int]).unwrap();
     let run = Run::new(Box::new(|| false));
     let mut output = [0];
-    assert_eq!(machine.run(&run, 0, &[12], &mut output), None);
+    let item = |value| {
+        let mut item = Item::default();
+        item.int(value);
+        item
+    };
+    assert_eq!(machine.run(&run, 0, &item(12), &mut output), None);
     assert_eq!(output, [144]);
-    assert_eq!(machine.run(&run, 0, &[1 << 40], &mut output), Some(Guard::Overflow));
+    assert_eq!(machine.run(&run, 0, &item(1 << 40), &mut output), Some(Guard::Overflow));
+}
+
+#[test]
+fn buffer_has_all_the_elements_it_says() {
+    let kind = Buffer { element: Element::I16, dimensions: 2, is_foreign: false };
+    assert!(Elements::copied(kind, vec![2, 3], &[0; 12]).is_some());
+    assert!(Elements::copied(kind, vec![2, 3], &[0; 11]).is_none());
+    assert!(Elements::copied(kind, vec![usize::MAX, 3], &[0; 12]).is_none());
+    assert!(Elements::copied(kind, vec![3], &[0; 12]).is_none());
 }
 
 #[test]

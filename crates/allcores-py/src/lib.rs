@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 
 mod advice;
 mod alarm;
+mod arguments;
 mod arrays;
 mod command;
 mod errors;
@@ -42,7 +43,7 @@ mod _core {
     #[pymodule_export]
     use super::known::Known;
     #[pymodule_export]
-    use super::native::{Program, Watch};
+    use super::native::{Brake, Program, Watch};
     #[pymodule_export]
     use super::parcels::{Delivery, Shipment};
     #[pymodule_export]

@@ -12,11 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use allcores_native::batch::Options;
 use allcores_native::error::Error;
 use allcores_native::guard::Guard;
+use allcores_native::items::Items;
 use allcores_native::types::Type;
 use allcores_native::{Look, Machine, ir};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
+use pyo3::exceptions::{PyInterruptedError, PyKeyboardInterrupt, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyNone, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyNone, PyTuple};
+
+use crate::arguments::Reader;
 
 /// Has machine code of this process look up now and then.
 #[pyclass(frozen, module = "allcores._core")]
@@ -27,6 +30,23 @@ impl Watch {
     #[new]
     fn new() -> Self {
         Self(allcores_native::Watch::new())
+    }
+}
+
+/// Stops calls of machine code that were given it, from any thread.
+#[pyclass(frozen, module = "allcores._core")]
+pub(crate) struct Brake(allcores_native::Brake);
+
+#[pymethods]
+impl Brake {
+    #[new]
+    fn new() -> Self {
+        Self(allcores_native::Brake::default())
+    }
+
+    /// Stops what runs, and what begins.
+    fn pull(&self) {
+        self.0.pull();
     }
 }
 
@@ -44,12 +64,6 @@ struct State {
     items: u64,
 }
 
-/// The arguments of an item.
-struct Item {
-    kinds: Vec<Type>,
-    words: Vec<u64>,
-}
-
 #[pymethods]
 impl Program {
     #[new]
@@ -59,23 +73,27 @@ impl Program {
         Ok(Self { program, state: Mutex::default() })
     }
 
-    /// The result for one item, or `left`.
+    /// The result for one item, or `left`. It is stopped when the brake is pulled, or when it has
+    /// been looked at so many `periods`.
+    #[pyo3(signature = (arguments, watch, depth, left, brake=None, periods=None))]
     fn call<'py>(
         &self,
         arguments: &Bound<'py, PyTuple>,
         watch: &Watch,
         depth: i64,
         left: Bound<'py, PyAny>,
+        brake: Option<&Brake>,
+        periods: Option<u64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = arguments.py();
-        let Some(item) = item(arguments) else {
+        let Some(item) = Reader::default().item(arguments) else {
             self.count(1, [Guard::Type]);
             return Ok(left);
         };
-        let Some(machine) = self.machine(&item.kinds) else { return Ok(left) };
+        let Some(machine) = self.machine(item.kinds()) else { return Ok(left) };
         let mut output = vec![0; machine.result().width()];
-        let (look, seen) = look();
-        let words = (&item.words[..], &mut output[..]);
+        let (look, seen) = look(brake, periods);
+        let words = (&item, &mut output[..]);
         let guard = py.detach(|| machine.one(&watch.0, depth, words, look));
         if guard == Some(Guard::Stopped) {
             return Err(interrupted(&seen));
@@ -88,6 +106,7 @@ impl Program {
     }
 
     /// The results of many items, each a tuple of arguments, `left` where there is none.
+    #[pyo3(signature = (items, watch, depth, threads, left, brake=None))]
     fn batch<'py>(
         &self,
         items: &Bound<'py, PyList>,
@@ -95,32 +114,35 @@ impl Program {
         depth: i64,
         threads: NonZero<usize>,
         left: Bound<'py, PyAny>,
+        brake: Option<&Brake>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let py = items.py();
         let mut results = vec![left; items.len()];
         let mut groups: Vec<Group> = Vec::new();
+        let mut reader = Reader::default();
         for (index, arguments) in items.iter().enumerate() {
-            let Some(item) = item(arguments.cast::<PyTuple>()?) else {
+            let Some(item) = reader.item(arguments.cast::<PyTuple>()?) else {
                 self.count(1, [Guard::Type]);
                 continue;
             };
-            let group = match groups.iter_mut().position(|group| group.kinds == item.kinds) {
-                Some(position) => &mut groups[position],
-                None => {
-                    groups.push(Group { kinds: item.kinds, places: Vec::new(), words: Vec::new() });
-                    groups.last_mut().expect("one was pushed")
+            let mut item = Some(item);
+            for group in &mut groups {
+                item = item.and_then(|item| group.items.add(item).err());
+                if item.is_none() {
+                    group.places.push(index);
+                    break;
                 }
-            };
-            group.places.push(index);
-            group.words.extend(item.words);
+            }
+            if let Some(item) = item {
+                groups.push(Group { items: Items::of(item), places: vec![index] });
+            }
         }
         let options = Options { threads, depth };
         for group in groups {
-            let Some(machine) = self.machine(&group.kinds) else { continue };
-            let (look, seen) = look();
+            let Some(machine) = self.machine(group.items.kinds()) else { continue };
+            let (look, seen) = look(brake, None);
             let count = group.places.len();
-            let outcome =
-                py.detach(|| machine.batch(&watch.0, &options, count, &group.words, look));
+            let outcome = py.detach(|| machine.batch(&watch.0, &options, &group.items, look));
             if outcome.guards.contains(&Some(Guard::Stopped)) {
                 return Err(interrupted(&seen));
             }
@@ -143,9 +165,9 @@ impl Program {
         arguments: &Bound<'py, PyTuple>,
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let py = arguments.py();
-        let Some(item) = item(arguments) else { return Ok(None) };
-        self.machine(&item.kinds);
-        self.state().machines.get(&item.kinds).map(|made| described(py, made)).transpose()
+        let Some(item) = Reader::default().item(arguments) else { return Ok(None) };
+        self.machine(item.kinds());
+        self.state().machines.get(item.kinds()).map(|made| described(py, made)).transpose()
     }
 
     /// What was compiled: the types of the arguments, and as `compile` has it.
@@ -171,11 +193,10 @@ impl Program {
     }
 }
 
-/// Items of the same types.
+/// Items of the same types, and where their results belong.
 struct Group {
-    kinds: Vec<Type>,
+    items: Items,
     places: Vec<usize>,
-    words: Vec<u64>,
 }
 
 impl Program {
@@ -206,11 +227,27 @@ impl Program {
 
 type Seen = Arc<Mutex<Option<PyErr>>>;
 
-/// Asks Python for a Ctrl-C, and where the exception is if there was one.
-fn look() -> (Box<Look>, Seen) {
+/// Asks Python for a Ctrl-C, and where the exception is if there was one; the brake, if there is one;
+/// and whether this is the last of the periods.
+fn look(brake: Option<&Brake>, periods: Option<u64>) -> (Box<Look>, Seen) {
     let seen = Seen::default();
     let theirs = Arc::clone(&seen);
+    let brake = brake.map(|brake| brake.0.clone());
+    let looks = Mutex::new(0);
     let look = move || {
+        if brake.as_ref().is_some_and(allcores_native::Brake::is_pulled) {
+            *theirs.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(PyInterruptedError::new_err("the call was stopped"));
+            return true;
+        }
+        let mut looked = looks.lock().unwrap_or_else(PoisonError::into_inner);
+        *looked += 1;
+        if periods.is_some_and(|periods| *looked >= periods) {
+            *theirs.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(PyTimeoutError::new_err("the call has had its time"));
+            return true;
+        }
+        drop(looked);
         Python::attach(|py| match py.check_signals() {
             Ok(()) => false,
             Err(error) => {
@@ -241,39 +278,6 @@ fn described<'py>(
     }
 }
 
-fn item(arguments: &Bound<'_, PyTuple>) -> Option<Item> {
-    let mut item = Item { kinds: Vec::with_capacity(arguments.len()), words: Vec::new() };
-    for argument in arguments.iter_borrowed() {
-        let kind = words(&argument, &mut item.words)?;
-        item.kinds.push(kind);
-    }
-    Some(item)
-}
-
-/// The type of a value, and its words; `None` for what has none. A subclass may do as it likes with
-/// every operation, so it has none either.
-fn words(value: &Bound<'_, PyAny>, words: &mut Vec<u64>) -> Option<Type> {
-    if value.is_exact_instance_of::<PyInt>() {
-        words.push(value.extract::<i64>().ok()?.cast_unsigned());
-        Some(Type::Int)
-    } else if value.is_exact_instance_of::<PyFloat>() {
-        words.push(value.extract::<f64>().ok()?.to_bits());
-        Some(Type::Float)
-    } else if value.is_exact_instance_of::<PyBool>() {
-        words.push(u64::from(value.is_truthy().ok()?));
-        Some(Type::Bool)
-    } else if value.is_none() {
-        Some(Type::None)
-    } else if value.is_exact_instance_of::<PyTuple>() {
-        let tuple = value.cast::<PyTuple>().ok()?;
-        let kinds: Option<Vec<_>> =
-            tuple.iter_borrowed().map(|each| self::words(&each, words)).collect();
-        Some(Type::Tuple(kinds?.into()))
-    } else {
-        None
-    }
-}
-
 fn value<'py>(
     py: Python<'py>,
     kind: &Type,
@@ -281,7 +285,10 @@ fn value<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut word = || words.next().unwrap_or_default();
     Ok(match kind {
-        Type::None => PyNone::get(py).to_owned().into_any(),
+        // Neither is ever a result (`Reason::Escapes`).
+        Type::Buffer(_) | Type::List(_) | Type::Row(_) | Type::Foreign(_) | Type::None => {
+            PyNone::get(py).to_owned().into_any()
+        }
         Type::Bool => PyBool::new(py, word() != 0).to_owned().into_any(),
         Type::Int => word().cast_signed().into_pyobject(py)?.into_any(),
         Type::Float => PyFloat::new(py, f64::from_bits(word())).into_any(),

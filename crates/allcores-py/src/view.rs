@@ -41,6 +41,22 @@ impl Lent {
         (buffer.is_c_contiguous() && !buffer.readonly()).then_some(Lent(buffer))
     }
 
+    /// The memory of anything in C order.
+    pub(crate) fn readable(object: &Bound<'_, PyAny>) -> Option<Lent> {
+        let buffer = PyUntypedBuffer::get(object).ok()?;
+        buffer.is_c_contiguous().then_some(Lent(buffer))
+    }
+
+    /// What its elements are, as `struct` has it.
+    pub(crate) fn format(&self) -> String {
+        self.0.format().to_string_lossy().into_owned()
+    }
+
+    /// How many bytes an element has.
+    pub(crate) fn element_size(&self) -> usize {
+        self.0.item_size()
+    }
+
     /// How long it is in each direction.
     pub(crate) fn shape(&self) -> &[usize] {
         self.0.shape()

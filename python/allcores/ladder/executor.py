@@ -35,7 +35,8 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
     executor is an instance of this class, as it is one of the standard library's `Executor`.
 
     Args:
-        backend: "serial", "threads", "interpreters", "processes" or another that is registered;
+        backend: "serial", "threads", "interpreters", "processes", "native" or another that is
+            registered;
             "auto": measured, then the fastest that is safe.
         max_workers: how many calls at most run at the same time; None: as many as the cores for
             this process (threads: and some more, for calls that wait).
@@ -166,7 +167,7 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
 
         Args:
             timeout: seconds one call may run; then it is stopped, and fails with `TaskTimeout`.
-                On processes only.
+                On processes and compiled functions only.
             retries: how often a call is made again that raised what `retry_on` names, or whose
                 worker died.
             retry_on: exception classes; by default any `Exception`.

@@ -55,7 +55,8 @@ def map(
     Args:
         fn: called with one item of each iterable.
         iterables: as for the built-in `map`; the shortest ends it.
-        backend: "serial", "threads", "interpreters", "processes" or another that is registered;
+        backend: "serial", "threads", "interpreters", "processes", "native" or another that is
+            registered;
             "auto": measured on the first items, then the fastest that is safe.
         max_workers: how many calls at most run at the same time; None: as many as the cores for
             this process (threads: and some more, for calls that wait).

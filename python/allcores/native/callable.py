@@ -14,7 +14,7 @@ import threading
 from functools import update_wrapper
 from types import FunctionType
 
-from .._core import Program, Watch
+from .._core import Brake, Program, Watch
 from .lower import Lowered, lower
 from .refusals import Reason, Refusal
 
@@ -109,6 +109,52 @@ class Native:
             self._in_python(call, {}) if result is LEFT else result
             for call, result in zip(calls, results, strict=True)
         ]
+
+    # What the rung asks of a function
+
+    def results(self, calls: list[tuple[Any, ...]], brake: Brake) -> list[Any] | None:
+        """What each call gives, `LEFT` where Python has to make it; None if it has to make all.
+
+        Raises:
+            InterruptedError: the brake was pulled.
+        """
+        program = self._ready() if not _thread.is_in_python else None
+        if program is None:
+            return None
+        fitting = [self._complete(each) for each in calls]
+        return program.batch(fitting, _engine.watch, self._depth(), 1, LEFT, brake)
+
+    def result(self, args: tuple[Any, ...], brake: Brake, periods: int | None) -> Any:
+        """What one call gives, or `LEFT`.
+
+        Args:
+            args: its arguments.
+            brake: stops it.
+            periods: how many periods of 50 ms it has; None for no limit.
+
+        Raises:
+            InterruptedError: the brake was pulled.
+            TimeoutError: it has had its time.
+        """
+        program = self._ready() if not _thread.is_in_python else None
+        if program is None:
+            return LEFT
+        complete = self._complete(args)
+        return program.call(complete, _engine.watch, self._depth(), LEFT, brake, periods)
+
+    def in_python(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Has Python make the call, and all that it calls."""
+        return self._in_python(args, kwargs)
+
+    def is_compiled(self) -> bool:
+        """Can it be compiled for some arguments? If not, `refusal` says why."""
+        return self._ready() is not None
+
+    def _complete(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(args) == self._parameters:
+            return args
+        complete = self._with_defaults(args)
+        return (LEFT,) if complete is None else complete
 
     def _count_parameters(self) -> int:
         code = getattr(self.function, "__code__", None)

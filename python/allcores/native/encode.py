@@ -36,7 +36,7 @@ COMPARISONS: dict[type[ast.cmpop], int] = {
 }  # fmt: skip
 
 NAMES = """
-    abs min max int float bool round divmod pow len
+    abs min max int float bool round divmod pow len sum
     math.sqrt math.sin math.cos math.tan math.asin math.acos math.atan math.sinh math.cosh
     math.tanh math.exp math.expm1 math.log math.log2 math.log10 math.log1p math.fabs math.floor
     math.ceil math.trunc math.atan2 math.pow math.fmod math.copysign math.isnan math.isinf
@@ -50,12 +50,13 @@ class Tag:
 
     INT, FLOAT, BOOL, NONE, LOCAL, UNARY, BINARY, COMPARE = range(8)
     JUNCTION, CONDITIONAL, TUPLE, ITEM, BUILTIN, CALL, NAMED, IS_NONE = range(8, 16)
+    INDEX, LIST = range(16, 18)
 
 
 class Mark:
     """The tags of statements."""
 
-    ASSIGN, EVALUATE, IF, WHILE, FOR_RANGE, BREAK, CONTINUE, RETURN, LEAVE = range(9)
+    ASSIGN, EVALUATE, IF, WHILE, FOR_RANGE, BREAK, CONTINUE, RETURN, LEAVE, APPEND = range(10)
 
 
 def count(number: int) -> bytes:

@@ -166,6 +166,10 @@ class _Function:
                 return []
             case ast.Expr(ast.Constant()):
                 return []
+            case ast.Expr(ast.Call(ast.Attribute(value, "append"), [item], [])) if self.is_local(
+                value
+            ):
+                return [bytes([Mark.APPEND]) + self.expression(value) + self.expression(item)]
             case ast.Expr(value):
                 return [bytes([Mark.EVALUATE]) + self.expression(value)]
             case ast.Assign(targets, value):
@@ -177,6 +181,8 @@ class _Function:
                 right = self.expression(value)
                 result = tagged(Tag.BINARY, node, self.operation(node, operation), left, right)
                 return [bytes([Mark.ASSIGN]) + self.target(target) + result]
+            case ast.AugAssign(ast.Subscript(value, index) as target, operation, addend):
+                return self.item_assignment(node, (target, value, index), operation, addend)
             case ast.If(test, body, otherwise):
                 return [self.branches(Mark.IF, test, body, otherwise)]
             case ast.While(test, body, otherwise):
@@ -216,13 +222,13 @@ class _Function:
     def loop(
         self, target: ast.expr, iterable: ast.expr, body: list[ast.stmt], otherwise: list[ast.stmt]
     ) -> list[bytes]:
-        if not isinstance(target, ast.Name):
-            raise Refusal.at(target, Reason.TARGET)
         match iterable:
             case ast.Call(ast.Name(name), arguments, []) if self.means(name) is range:
                 pass
             case _:
-                raise Refusal.at(iterable, Reason.ITERABLE)
+                return self.loop_over_items(target, iterable, body, otherwise)
+        if not isinstance(target, ast.Name):
+            raise Refusal.at(target, Reason.TARGET)
         zero, one = (tagged(Tag.INT, iterable, encode.int64(each)) for each in (0, 1))
         bounds = [self.expression(each) for each in arguments]
         match bounds:
@@ -237,8 +243,93 @@ class _Function:
         head = bytes([Mark.FOR_RANGE]) + count(self.local(target, target.id)) + b"".join(bounds)
         return [head + self.body(body) + self.body(otherwise)]
 
+    def loop_over_items(
+        self, target: ast.expr, iterable: ast.expr, body: list[ast.stmt], otherwise: list[ast.stmt]
+    ) -> list[bytes]:
+        """As a `while` with an index, which is how the iterators of Python go along."""
+        sequences: list[ast.expr] = [iterable]
+        start: ast.expr | None = None
+        match iterable:
+            case ast.Call(ast.Name("enumerate"), [values], []):
+                sequences, start = [values], ast.Constant(0)
+            case ast.Call(ast.Name("enumerate"), [values, begin], []):
+                sequences, start = [values], begin
+            case ast.Call(ast.Name("zip"), [_, *_] as values, []):
+                sequences = values
+            case ast.Call(ast.Name(name), _, _) if (
+                name in ("enumerate", "zip", "reversed") or self.means(name) is range
+            ):
+                raise Refusal.at(iterable, Reason.ITERABLE)
+        if isinstance(iterable, ast.Call) and sequences[0] is not iterable:
+            called = iterable.func
+            assert isinstance(called, ast.Name)
+            if self.means(called.id) not in (enumerate, zip):
+                raise Refusal.at(iterable, Reason.ITERABLE)
+        before: list[bytes] = []
+        spares = [self.kept(before, self.expression(each), iterable) for each in sequences]
+        first = None
+        if start is not None:
+            ast.copy_location(start, iterable)
+            first = self.kept(before, self.expression(start), iterable)
+        zero, one = (tagged(Tag.INT, iterable, encode.int64(each)) for each in (0, 1))
+        index = self.spare_local()
+        at = tagged(Tag.LOCAL, iterable, count(index))
+        before.append(bytes([Mark.ASSIGN, 0]) + count(index) + zero)
+        add, less = bytes([encode.BINARY[ast.Add]]), bytes([encode.COMPARISONS[ast.Lt]])
+        length = bytes([encode.BUILTINS["len"]])
+        tests, items = [], []
+        for spare in spares:
+            size = tagged(Tag.BUILTIN, iterable, length, counted([spare]))
+            tests.append(tagged(Tag.COMPARE, iterable, at, counted([less + size])))
+            items.append(tagged(Tag.INDEX, iterable, spare, counted([at])))
+        if first is not None:
+            items.insert(0, tagged(Tag.BINARY, iterable, add, at, first))
+        is_one = len(items) == 1 and sequences[0] is iterable
+        value = items[0] if is_one else tagged(Tag.TUPLE, iterable, counted(items))
+        further = tagged(Tag.BINARY, iterable, add, at, one)
+        turn = [
+            bytes([Mark.ASSIGN]) + self.target(target) + value,
+            bytes([Mark.ASSIGN, 0]) + count(index) + further,
+            *(part for each in body for part in self.statement(each)),
+        ]
+        test = tests[0]
+        if len(tests) > 1:
+            test = tagged(Tag.JUNCTION, iterable, bytes([0]), counted(tests))
+        head = bytes([Mark.WHILE]) + test
+        return [*before, head + counted(turn) + self.body(otherwise)]
+
+    def kept(self, before: list[bytes], value: bytes, node: ast.expr) -> bytes:
+        """A variable of our own with that value."""
+        spare = count(self.spare_local())
+        before.append(bytes([Mark.ASSIGN, 0]) + spare + value)
+        return tagged(Tag.LOCAL, node, spare)
+
+    def item_assignment(
+        self,
+        node: ast.AugAssign,
+        parts: tuple[ast.Subscript, ast.expr, ast.expr],
+        operation: ast.operator,
+        addend: ast.expr,
+    ) -> list[bytes]:
+        """`value[index] += addend`, where value and index are looked at once."""
+        target, value, index = parts
+        if isinstance(index, ast.Slice | ast.Tuple):
+            raise Refusal.at(index, Reason.INDEX)
+        before: list[bytes] = []
+        held = self.kept(before, self.expression(value), target)
+        place = self.kept(before, self.expression(index), target)
+        old = tagged(Tag.INDEX, target, held, counted([place]))
+        code = self.operation(node, operation)
+        new = tagged(Tag.BINARY, node, code, old, self.expression(addend))
+        return [*before, bytes([Mark.ASSIGN, 2]) + held + place + new]
+
+    def is_local(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and node.id in self.locals
+
     def target(self, node: ast.expr) -> bytes:
         match node:
+            case ast.Subscript(value, index) if not isinstance(index, ast.Slice | ast.Tuple):
+                return bytes([2]) + self.expression(value) + self.expression(index)
             case ast.Name(name):
                 return bytes([0]) + count(self.local(node, name))
             case ast.Tuple(items) | ast.List(items):
@@ -297,7 +388,9 @@ class _Function:
             case ast.Tuple(items):
                 return tagged(Tag.TUPLE, node, counted(map(self.expression, items)))
             case ast.Subscript(value, index):
-                return tagged(Tag.ITEM, node, self.expression(value), self.index(index))
+                return self.item(node, value, index)
+            case ast.List([_, *_] as items):
+                return tagged(Tag.LIST, node, counted(map(self.expression, items)))
             case ast.NamedExpr(ast.Name(name) as target, value):
                 local = count(self.local(target, name))
                 return tagged(Tag.NAMED, node, local, self.expression(value))
@@ -318,15 +411,23 @@ class _Function:
             return tagged(Tag.TUPLE, node, counted(self.constant(node, each) for each in value))
         raise Refusal.at(node, Reason.CONSTANT)
 
-    def index(self, node: ast.expr) -> bytes:
-        match node:
-            case ast.Constant(value) if type(value) is int and abs(value) < 2**31:
-                return encode.int64(value)
-            case ast.UnaryOp(ast.USub(), ast.Constant(value)) if (
-                type(value) is int and abs(value) < 2**31
+    def item(self, node: ast.Subscript, value: ast.expr, index: ast.expr) -> bytes:
+        match index:
+            case ast.Constant(number) if type(number) is int and abs(number) < 2**31:
+                return tagged(Tag.ITEM, node, self.expression(value), encode.int64(number))
+            case ast.UnaryOp(ast.USub(), ast.Constant(number)) if (
+                type(number) is int and abs(number) < 2**31
             ):
-                return encode.int64(-value)
-        raise Refusal.at(node, Reason.INDEX)
+                return tagged(Tag.ITEM, node, self.expression(value), encode.int64(-number))
+            case ast.Slice():
+                raise Refusal.at(index, Reason.INDEX)
+            case ast.Tuple(indices):
+                if any(isinstance(each, ast.Slice | ast.Starred) for each in indices):
+                    raise Refusal.at(index, Reason.INDEX)
+            case _:
+                indices = [index]
+        operands = self.expression(value), counted(map(self.expression, indices))
+        return tagged(Tag.INDEX, node, *operands)
 
     def comparison(self, node: ast.Compare) -> bytes:
         match node:

@@ -26,11 +26,11 @@ class Reason(Enum):
     EXPRESSION = "this expression isn't supported"
     CONSTANT = "this constant isn't supported"
     TARGET = "this can't be assigned to"
-    ITERABLE = "only `range` can be looped over"
+    ITERABLE = "this can't be looped over"
     NAME = "the name means nothing that can be compiled"
     CALL = "this function can't be called from compiled code"
     ARGUMENTS = "these arguments aren't supported"
-    INDEX = "only a constant can be an index"
+    INDEX = "only numbers can be indices"
     GLOBAL = "variables outside the function can't be changed"
     TOO_LARGE = "the program has too many functions, or nests too deep"
 

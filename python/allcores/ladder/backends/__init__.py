@@ -1,7 +1,7 @@
 """The backends by name.
 
-`serial`, `threads`, `interpreters`, `processes` and `dask` are here; others are known by name, so
-that asking for one says what it needs, and can be registered by whoever brings them.
+`serial`, `threads`, `interpreters`, `processes`, `native` and `dask` are here; others are known by
+name, so that asking for one says what it needs, and can be registered by whoever brings them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .base import Backend
 
-_HOMES = ("serial", "threads", "interpreters", "processes", "dask")
+_HOMES = ("serial", "threads", "interpreters", "processes", "native", "dask")
 """Those of this package, from the bottom of the ladder to its top; imported when asked for."""
 
 _KNOWN_ELSEWHERE = {
-    "native": "it compiles functions; a build with the compiled rung has it",
     "ray": "install `ray` and a version of allcores with its adapter",
 }
 

@@ -101,8 +101,7 @@ class ThreadsExecutor(RungExecutor):
         self._begin(options)
         if here.is_of(self._crew):
             return self._inside.submit_call(fn, args, kwargs, options)
-        called = fn if options is None else options.applied_to(fn)
-        call = _Call(fn, called, args, kwargs)
+        call = _Call(fn, self._applied(fn, options), args, kwargs)
         running = self._pool.submit(call.run)
         self._counts.add("submitted")
         running.add_done_callback(call.on_future)
@@ -142,6 +141,10 @@ class ThreadsExecutor(RungExecutor):
 
     def stats(self) -> dict[str, int]:
         return self._counts.now()
+
+    def _applied(self, fn: Callable[..., T], options: CallOptions | None) -> Callable[..., T]:
+        """What is called in place of `fn`."""
+        return fn if options is None else options.applied_to(fn)
 
     def _begin(self, options: CallOptions | None) -> None:
         if self._is_shut:
