@@ -8,6 +8,7 @@ else in parts, or in words.
 from __future__ import annotations
 
 import pickle
+import sys
 import time
 from collections.abc import Callable
 
@@ -24,8 +25,18 @@ MOST_FUNCTIONS = 64
 _functions: dict[bytes, Callable[..., Any]] = {}
 
 
+def begin(path: list[str], initializer: bytes) -> None:
+    """Before the first call: where modules lie, and what is called first, pickled: a function or
+    None, and its arguments.
+    """
+    sys.path[:] = path
+    function, args = pickle.loads(initializer)
+    if function is not None:
+        function(*args)
+
+
 def run(function: bytes, items: list[bytes]) -> tuple[list[bytes], dict[int, Failure], int]:
-    """The pickled values of a function for items, failures by position, and the time it took, in ns.
+    """The pickled values of a function for items, failures by position, and the ns it took.
 
     An item is a pickled pair of arguments and keyword arguments. A value that can't be pickled is a
     failure.

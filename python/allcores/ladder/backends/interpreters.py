@@ -1,9 +1,10 @@
 """The rung of interpreters: the standard library's `InterpreterPoolExecutor`, from Python 3.14 on.
 
 Each worker is a thread with an interpreter and a lock of its own, in which our extension can't be
-imported; so `away` unpickles and pickles there. Modules that don't support sub-interpreters (numpy
-among them) fail there when they are imported: such a call raises `ImportError`. A running call
-can't be stopped.
+imported; so `away` unpickles and pickles there. Such an interpreter knows the path that Python
+was started with; it is given this one's, or it would find no module that lies beside a script.
+Modules that don't support sub-interpreters (numpy among them) fail there when they are imported:
+such a call raises `ImportError`. A running call can't be stopped.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Callable
 
 from .. import here
+from . import away
 from .base import Refusal
 from .elsewhere import ElsewhereExecutor
 
@@ -38,8 +40,8 @@ class InterpretersExecutor(ElsewhereExecutor):
         pool = pool_class()(
             workers,
             thread_name_prefix="allcores",
-            initializer=options.initializer,
-            initargs=options.initargs,
+            initializer=away.begin,
+            initargs=(sys.path, away.dumps((options.initializer, options.initargs))),
         )
         super().__init__("interpreters", pool, workers, options)
 
