@@ -196,7 +196,7 @@ class Writer:
             self.lines.append(f"{pad}{name}[{self.place()}] = {value}")
         elif choice < 0.6:
             self.lines.append(f"{pad}{name}[{self.place()}] {self.rng.choice('+-')}= {value}")
-        elif choice < 0.8 and not self.in_loop:
+        elif choice < 0.8 and pad == "    ":  # in a loop over the list it would never end
             self.lines.append(f"{pad}{name}.append({value})")
         else:
             one, two = self.place(), self.place()
