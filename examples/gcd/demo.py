@@ -1,11 +1,11 @@
 """What does the same job cost, done in many ways? Prints two tables and writes a page.
 
-First four scripts run in turn, each a whole program of its own. Then `allcores.compare` runs the
+First five scripts run in turn, each a whole program of its own. Then `allcores.compare` runs the
 ladder within this one, with the leverage and its verdict, and writes it all to `out/gcd.html`.
 
 Each run is a fresh interpreter, and each script times itself from before its pool exists until its
 pool is gone: what a user waits for. The rounds are interleaved, so that a busy moment of the
-machine hits all four alike. The table goes to stdout, everything else to stderr. Exit code 1 if any
+machine hits all alike. The table goes to stdout, everything else to stderr. Exit code 1 if any
 result is wrong or a script fails.
 """
 
@@ -27,6 +27,7 @@ SCRIPTS = {
     "threads": "threads.py",
     "standard processes": "processes.py",
     "allcores": "processes_allcores.py",
+    "allcores, native": "native_allcores.py",
 }
 PAGE = Path(__file__).resolve().parents[2] / "out" / "gcd.html"
 RIGHT = [math.gcd(a, b) for a, b in NUMBERS]
@@ -44,7 +45,7 @@ def run(script: str) -> tuple[float, bool]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description="ten pairs of numbers: serial, threads, standard processes, allcores"
+        description="ten pairs of numbers: plain loop, threads, processes, allcores"
     )
     parser.add_argument(
         "--rounds", type=int, default=3, help="runs of each way; the median is shown (default: 3)"
@@ -53,8 +54,8 @@ def main() -> int:
 
     ways = dict(SCRIPTS)
     if find_spec("allcores") is None:
-        print("!!! allcores is NOT INSTALLED: its row is missing from this table", file=sys.stderr)
-        del ways["allcores"]
+        print("!!! allcores is NOT INSTALLED: its rows are missing below", file=sys.stderr)
+        ways = {way: script for way, script in ways.items() if "allcores" not in way}
 
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     right: dict[str, bool] = dict.fromkeys(ways, True)
