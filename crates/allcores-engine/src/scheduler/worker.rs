@@ -22,7 +22,7 @@ pub(super) const PREFETCH_BYTES: u64 = 4 << 20;
 
 /// Behind work worth this much nothing is sent ahead: against it a refill is nothing, which takes a
 /// millisecond when all cores are busy.
-const LONG_NANOS: u64 = 50_000_000;
+const LONG_NANOS: u64 = 10_000_000;
 
 /// A worker's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
