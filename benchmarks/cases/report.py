@@ -42,6 +42,7 @@ How to read it:
 OF_THE_LADDER = {
     "C46": "a parallel map is slower than the loop for little work: `auto` stays in the caller",
     "C47": "two items, one of them long: both run at once, in a map of `auto` too",
+    "C53": "interpreters are slower than processes with lists: `auto` never chooses them",
     "C80": "progress of a map, on every rung, with errors and generators",
     "C81": "progress on the serial rung",
     "C82": "progress counts items, not chunks",

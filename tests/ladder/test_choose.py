@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import threading
 from pathlib import Path
@@ -13,6 +14,7 @@ from support import rungs
 
 import allcores
 from allcores.ladder import choose
+from allcores.ladder.backends import interpreters
 from allcores.ladder.choose import Judge
 from allcores.ladder.machine import Machine
 
@@ -82,6 +84,18 @@ def test_c46_ten_milliseconds_of_work_never_leave_the_caller(items: int) -> None
     for left in range(items - 1, -1, -1):
         judge.on_block([1], [1], False, 10_000_000 // items, 10_000_000 // items)
         assert judge.where(left) == "serial"
+
+
+def test_c53_interpreters_are_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they are to be had, with lists both ways, and with computing alone."""
+    opened: list[object] = []
+    rungs.prepare("interpreters", monkeypatch)
+    monkeypatch.setattr(interpreters.Interpreters, "open", lambda self, options: opened.append(1))
+    items = [list(range(100_000))] * 4
+    with allcores.Executor("auto", max_workers=2) as executor:
+        assert list(executor.map(sorted, items)) == items
+        assert list(executor.map(math.factorial, [20_000] * 20))
+    assert not opened
 
 
 def test_reason_names_rung_times_and_leverage() -> None:
