@@ -39,8 +39,8 @@ class DaskExecutor(ElsewhereExecutor):
     """Runs calls on a Dask cluster."""
 
     aim_ns = 100_000_000
-    """Handing a chunk over and fetching its results takes Dask some milliseconds: with half of this,
-    100 calls of 20 ms took 4% longer than Dask's own `map`, with this 2% less."""
+    """Handing a chunk over and fetching its results takes Dask some milliseconds: with half of
+    this, 100 calls of 20 ms took 4% longer than Dask's own `map`, with this 2% less."""
     why_no_timeout = "Dask can't stop a running call"
 
     def __init__(self, options: OpenOptions) -> None:
