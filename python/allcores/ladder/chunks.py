@@ -7,8 +7,8 @@
 ```
 
 How far it reaches ahead of the consumer is the rule of all maps (`pool.lead`): what has a length is
-worked through whether results are taken or not; of others (generators) no more is taken than
-results were taken, and a window, and only in the consumer's thread.
+worked through whether results are taken or not; of others (generators) no more is taken than a
+window of items, and only in the consumer's thread.
 
 Two locks: `_feeding` is held while items are taken and launched; `_changed`, inside it, for a few
 instructions at a chunk's end, by a thread that may hold locks of the standard library's pool.

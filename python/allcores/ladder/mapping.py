@@ -49,8 +49,8 @@ def map(
     an exception or a `break`, gives up what has not started.
 
     Of iterables without a length (generators) items are taken as results are, by no more ahead than
-    results were taken and a window; so an endless one can be left after ten. Their items are taken
-    in the thread that takes the results.
+    a window of `2 * max_workers + 2` items and one more with every four results taken; so an
+    endless one can be left after ten. They are taken in the thread that takes the results.
 
     Args:
         fn: called with one item of each iterable.

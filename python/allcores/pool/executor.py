@@ -259,8 +259,9 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
         go of the iterator, as a `for` loop does by an exception, gives up what has not started.
 
         Iterables that have a length are worked through whether results are taken or not. Of others
-        no more items are ahead of the results than results were taken, and `2 * max_workers + 2`;
-        so an endless one can be left after ten. With `chunksize` that counts chunks.
+        no more items are ahead of the results than a window of `2 * max_workers + 2`, and one more
+        with every four results taken, up to 1,024 times that; so an endless one can be left after
+        ten. With `chunksize` the window is `2 * max_workers + 2` chunks.
 
         Args:
             fn: called with one item of each iterable.
