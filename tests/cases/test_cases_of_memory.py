@@ -4,6 +4,7 @@ and what is over gives its memory back."""
 from __future__ import annotations
 
 import sys
+from collections import deque
 
 import pytest
 from support import memory, scripts, tasks, troubles
@@ -229,7 +230,7 @@ def test_c68_system_has_the_memory_of_a_crowd_back(
         blocker = pool.submit(meet, meeting.place)
         meeting.await_arrivals(1)
         before = memory.resident()
-        futures = [pool.submit(tasks.add_one, number) for number in range(count)]
+        futures = deque(pool.submit(tasks.add_one, number) for number in range(count))
         waiting = memory.resident() - before
         assert all(future.cancel() for future in futures)
         futures.clear()
@@ -238,3 +239,27 @@ def test_c68_system_has_the_memory_of_a_crowd_back(
         assert blocker.result(timeout=50)
     assert waiting < 300 * count
     assert left < 60 * count
+
+
+def test_c68_futures_stay_small_when_others_were_waited_for() -> None:
+    """A standard future has seven attributes; those that nobody looked into have room for one."""
+    script = """
+import sys, tracemalloc
+from concurrent.futures import wait
+
+import allcores
+
+with allcores.ProcessPoolExecutor(1) as pool:
+    if sys.argv[1:]:
+        allcores.Future()
+        wait([pool.submit(abs, 1)])
+    futures = [None] * 10_000
+    tracemalloc.start()
+    for number in range(10_000):
+        futures[number] = pool.submit(abs, number)
+    print(tracemalloc.get_traced_memory()[0])
+"""
+    alone, beside = (
+        int(scripts.run(["-c", script, *more]).words) for more in ([], ["beside others"])
+    )
+    assert beside < 1.1 * alone

@@ -32,7 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
-    from .blocks import Block
+    from ..pool.blocks import Block
     from .options import CallOptions
 
     class Crew(Protocol):

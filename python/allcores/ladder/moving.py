@@ -21,18 +21,18 @@ from contextvars import Context, copy_context
 from weakref import ref
 
 from .._core import Unroll, scalars_in
+from ..pool.blocks import Blocks, deadline_after
 from ..pool.feed import Part
 from ..pool.lead import length_of
 from .backends.serial import SerialMap
-from .blocks import Blocks
 from .probe import cpu_clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
+    from ..pool.blocks import Block
     from .backends.base import RungExecutor
-    from .blocks import Block
     from .options import CallOptions
     from .progress import Meter
 
@@ -234,7 +234,7 @@ class Moving(Unroll):
         made._options = options
         made._judge = judge
         made._open_rung = open_rung
-        made._deadline = None if options.within is None else time.monotonic() + options.within
+        made._deadline = deadline_after(options.within)
         made._length = length_of(iterables)
         several = len(iterables) > 1
         made._star = several
@@ -344,7 +344,7 @@ class Moving(Unroll):
             CallerMap, self._fn, self._items, self._rest(self._done), self._judge, left, go
         )
         keeps = self._options.return_exceptions
-        phase = Blocks(self._caller, within=None, return_exceptions=keeps)
+        phase = Blocks(self._caller, return_exceptions=keeps)
         phase._deadline = self._deadline
         return phase
 

@@ -1,7 +1,7 @@
 """The items of one map on their way into the pool: taken, cut into chunks, submitted ahead.
 
 ```
-   items ──take──► chunk ──submit──► slot ─ ─ ─► next_chunk ──► values_of
+   items ──take──► chunk ──submit──► slot ─ ─ ─► next_block ──► values and errors
           consumer's thread, or the feeder's        consumer's thread
 ```
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .._core import Pool, Slot
+    from .blocks import Block, Scalars
     from .options import Terms
     from .runtime import Runtime
 
@@ -348,7 +349,14 @@ class Feed:
 
     # -- results ------------------------------------------------------------------------
 
-    def next_chunk(self, deadline: float | None) -> Chunk | None:
+    def next_block(self, deadline: float | None) -> Block | Scalars | None:
+        """The results of the next chunk; None at the end. Raises `TimeoutError`, or what the
+        iterable raised.
+        """
+        chunk = self._next_chunk(deadline)
+        return None if chunk is None else self._values_of(chunk)
+
+    def _next_chunk(self, deadline: float | None) -> Chunk | None:
         """The oldest chunk, or the next one that has ended, done; None at the end. Raises
         `TimeoutError`.
         """
@@ -460,11 +468,7 @@ class Feed:
         del item
         return False
 
-    def values_of(self, chunk: Chunk) -> tuple[list[Any] | bytes, dict[int, Any]]:
-        """The chunk's values (None where an error is; or, if there is none, a pickled list of
-        scalars) and, by position, what stands for its errors: an exception, the bytes of one, or
-        what makes one.
-        """
+    def _values_of(self, chunk: Chunk) -> Block | Scalars:
         if chunk.slot is None:
             if chunk.is_unsent and self._otherwise is not None:
                 return self._otherwise(chunk.first, chunk.items[0])
@@ -504,7 +508,7 @@ class Feed:
         return self._part(chunk, range(len(chunk.items)), raw)
 
     def _part(self, chunk: Chunk, where: range, raw: Raw) -> tuple[list[Any], dict[int, Any]]:
-        """What `values_of` says, of these items of the chunk, by position among them."""
+        """What `_values_of` says, of these items of the chunk, by position among them."""
         tag, payload = raw
         if tag in (tags.RESULTS, tags.APART):
             try:
@@ -550,14 +554,6 @@ class Feed:
 
 def _seconds_until(deadline: float | None) -> float | None:
     return None if deadline is None else max(deadline - time.monotonic(), 0)
-
-
-def error_from(stand_in: Any) -> BaseException:
-    """The exception that stands in a chunk's errors."""
-    if isinstance(stand_in, bytes):
-        return codec.load_exception(stand_in)
-    error: BaseException = stand_in() if callable(stand_in) else stand_in
-    return error
 
 
 def _all_failed(

@@ -151,6 +151,7 @@ class Future(Slot, _base.Future["T"]):
     _source: _Source | None
 
     def __init__(self) -> None:
+        self.__dict__ = {}  # as `_install` says
         super().__init__()
         self._stage = _INFLATED
         self._source = None
@@ -370,12 +371,20 @@ class Future(Slot, _base.Future["T"]):
             outcome = (_base.RUNNING if is_running else _base.PENDING, None, None)
         else:
             outcome = stage  # type: ignore[assignment]
-        state = self.__dict__
-        state["_state"], state["_exception"], state["_result"] = outcome
-        state["_waiters"] = []
-        state["_done_callbacks"] = []
-        state["_condition"] = threading.Condition()
-        state["_source"] = source
+        # A dictionary of its own: objects of a class have room for what any of them was given, so
+        # one that is inflated in its place would make each future of the first tier twice as large.
+        own = self.__dict__
+        state: dict[str, Any] = {
+            "_state": outcome[0],
+            "_exception": outcome[1],
+            "_result": outcome[2],
+            "_waiters": [],
+            "_done_callbacks": [],
+            "_condition": threading.Condition(),
+            "_source": source,
+        }
+        self.__dict__ = state
+        state.update(own)
         # Last: whoever sees it sees everything.
         self._stage = _INFLATED
 

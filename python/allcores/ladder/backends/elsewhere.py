@@ -16,9 +16,9 @@ from weakref import WeakSet
 
 from ...errors import RemoteError, blank, remote_traceback, restore_state
 from ...pool import codec
+from ...pool.blocks import Blocks, deadline_after
 from ...pool.future import Future
 from ...pool.shares import unshared
-from ..blocks import Blocks
 from ..chunks import Feed
 from ..options import PLAIN
 from . import away
@@ -93,7 +93,8 @@ class ElsewhereExecutor(RungExecutor):
         feed = Feed(self, fn, iterables, options, self.max_workers)
         self._feeds.add(feed)
         feed.begin()
-        return Blocks(feed, within=options.within, return_exceptions=options.return_exceptions)
+        deadline = deadline_after(options.within)
+        return Blocks(feed, deadline=deadline, return_exceptions=options.return_exceptions)
 
     def launch(self, feed: Feed, chunk: Chunk) -> StandardFuture[Any]:
         """Has a chunk run, but for items that can't be pickled, which have failed."""

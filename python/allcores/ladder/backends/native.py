@@ -23,9 +23,9 @@ from ..._core import Brake
 from ...errors import TaskTimeout
 from ...native.callable import LEFT, Native, native
 from ...pool import codec
+from ...pool.blocks import Blocks, deadline_after
 from ...pool.shares import unshared
 from .. import here
-from ..blocks import Blocks
 from ..chunks import Feed
 from ..options import PLAIN, OpenOptions
 from .base import Refusal, RungExecutor, refuse_timeout
@@ -76,7 +76,8 @@ class NativeExecutor(ThreadsExecutor):
         feed = NativeFeed(self, compiled, fn, iterables, options)
         self._feeds.add(feed)
         feed.begin()
-        return Blocks(feed, within=options.within, return_exceptions=options.return_exceptions)
+        deadline = deadline_after(options.within)
+        return Blocks(feed, deadline=deadline, return_exceptions=options.return_exceptions)
 
     @property
     def brake(self) -> Brake:

@@ -19,10 +19,10 @@ from itertools import islice, starmap
 from weakref import WeakSet
 
 from ...pool import codec
+from ...pool.blocks import Blocks, deadline_after
 from ...pool.future import Future
 from ...pool.lead import length_of
 from ...pool.shares import Shared, unshared
-from ..blocks import Blocks
 from ..options import PLAIN
 from .base import Refusal, RungExecutor, refuse_timeout, shut
 
@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn, TypeVar
 
-    from ..blocks import Block
+    from ...pool.blocks import Block
     from ..options import CallOptions, OpenOptions
 
     T = TypeVar("T")
@@ -89,7 +89,8 @@ class SerialExecutor(RungExecutor):
         source = SerialMap(fn, iterables, options)
         self._submitted += 1
         self._maps.add(source)
-        return Blocks(source, within=options.within, return_exceptions=options.return_exceptions)
+        deadline = deadline_after(options.within)
+        return Blocks(source, deadline=deadline, return_exceptions=options.return_exceptions)
 
     def _begin(self, options: CallOptions | None) -> None:
         """Gets ready for a call; raises if it can't be made."""

@@ -18,10 +18,10 @@ from contextvars import Context, copy_context
 from weakref import WeakSet
 
 from ...pool import codec
+from ...pool.blocks import Blocks, deadline_after
 from ...pool.future import Future
 from ...pool.shares import unshared
 from .. import here
-from ..blocks import Blocks
 from ..chunks import Feed
 from ..options import PLAIN, OpenOptions
 from .base import Refusal, RungExecutor, refuse_timeout, shut
@@ -119,7 +119,8 @@ class ThreadsExecutor(RungExecutor):
         feed = Feed(self, fn, iterables, options, self.max_workers)
         self._feeds.add(feed)
         feed.begin()
-        return Blocks(feed, within=options.within, return_exceptions=options.return_exceptions)
+        deadline = deadline_after(options.within)
+        return Blocks(feed, deadline=deadline, return_exceptions=options.return_exceptions)
 
     def launch(self, feed: Feed, chunk: Chunk) -> StandardFuture[Any]:
         """Has a chunk run."""
