@@ -158,6 +158,7 @@ fn write_instance(
         scope,
         predicate: None,
         within: Vec::new(),
+        looked_at: Vec::new(),
         places,
         result: result_of(instance),
         leave,

@@ -8,7 +8,8 @@ use crate::guard::Guard;
 use crate::infer::place;
 use crate::interval::Interval;
 use crate::ir::{Binary, Comparison, Expression, Junction, Kind, Local, Target, Unary};
-use crate::ranges::squared;
+use crate::ranges::{ROOT, squared};
+use crate::span::Span;
 use crate::types::Type;
 
 impl Emitter<'_, '_> {
@@ -20,7 +21,7 @@ impl Emitter<'_, '_> {
             }
             Kind::Float(number) => {
                 let word = self.float_constant(*number);
-                Ok(Value { real: Some(*number), ..Value::float(word) })
+                Ok(Value::float_within(word, Span::new(*number, *number)))
             }
             Kind::Bool(truth) => Ok(Value::bool(self.truth_constant(*truth))),
             Kind::None => Ok(Value::new(Type::None, Vec::new())),
@@ -142,17 +143,28 @@ impl Emitter<'_, '_> {
             self.require(is_bound, Guard::Unbound);
         }
         let words = words.into_iter().map(|word| self.builder.use_var(word)).collect();
-        Ok(Value { kind, words, ranges: self.ranges[local].clone(), real: None })
+        Ok(Value { kind, words, ranges: self.ranges[local].clone(), span: None })
     }
 
     fn note_square(
-        &self,
+        &mut self,
         operation: Binary,
         value: &mut Value,
         (left, right): (&Expression, &Expression),
     ) {
         if value.kind == Type::Int {
             value.ranges[0] = squared(operation, left, right, value.ranges[0]);
+            if let (Kind::Local(one), Kind::Local(other)) = (&left.kind, &right.kind)
+                && one == other
+                && matches!(operation, Binary::Multiply)
+                && self.predicate.is_none()
+                && self.places[*one].kind == Some(Type::Int)
+                && !self.scope.loose[*one]
+            {
+                // Or the code hadn't come here.
+                let range = &mut self.ranges[*one][0];
+                *range = range.meet(Interval::new(-ROOT, ROOT));
+            }
         }
     }
 
@@ -181,8 +193,11 @@ impl Emitter<'_, '_> {
             }
             Kind::Compare { first, rest } => {
                 let before = self.bound.clone();
+                let looked_at = self.looked_at.len();
                 // If an operand ends the item, so it does here; its branches so far stay.
-                let _ = self.test_chain(first, rest, yes, no);
+                if self.test_chain(first, rest, yes, no).is_err() {
+                    self.looked_at.truncate(looked_at);
+                }
                 self.bound = before;
             }
             Kind::Bool(truth) => {
@@ -205,6 +220,7 @@ impl Emitter<'_, '_> {
         no: Block,
     ) {
         let before = (self.bound.clone(), self.ranges.clone());
+        let looked_at = self.looked_at.len();
         for (index, operand) in operands.iter().enumerate() {
             if index + 1 == operands.len() {
                 self.test(operand, yes, no);
@@ -218,6 +234,7 @@ impl Emitter<'_, '_> {
             self.go_on_in(next);
             self.scope.refine(&mut self.ranges, operand, junction == Junction::All);
         }
+        self.looked_at.truncate(looked_at);
         (self.bound, self.ranges) = before;
     }
 
@@ -229,8 +246,12 @@ impl Emitter<'_, '_> {
         no: Block,
     ) -> Result<(), Ended> {
         let mut left = self.expression(first)?;
+        let mut looked_at = self.looked_at.len();
         for (index, (comparison, right)) in rest.iter().enumerate() {
             let right = self.expression(right)?;
+            if index == 0 {
+                looked_at = self.looked_at.len();
+            }
             let truth = self.compare(*comparison, &left, &right);
             if index + 1 == rest.len() {
                 self.builder.ins().brif(truth, yes, &[], no, &[]);
@@ -241,6 +262,7 @@ impl Emitter<'_, '_> {
             }
             left = right;
         }
+        self.looked_at.truncate(looked_at);
         Ok(())
     }
 
@@ -252,6 +274,7 @@ impl Emitter<'_, '_> {
         let kind = value.kind.clone();
         let join = self.join_of(&kind);
         let bound = self.bound.clone();
+        let looked_at = self.looked_at.len();
         for operand in rest {
             let truth = self.truth(&value);
             let next = self.builder.create_block();
@@ -265,12 +288,14 @@ impl Emitter<'_, '_> {
                 Ok(another) => value = another,
                 Err(Ended) => {
                     self.bound = bound;
+                    self.looked_at.truncate(looked_at);
                     return Ok(self.joined(kind, join));
                 }
             }
         }
         self.jump_with(join, &value.words);
         self.bound = bound;
+        self.looked_at.truncate(looked_at);
         Ok(self.joined(kind, join))
     }
 
@@ -283,6 +308,7 @@ impl Emitter<'_, '_> {
         let (yes, no) = (self.builder.create_block(), self.builder.create_block());
         self.test(test, yes, no);
         let before = (self.bound.clone(), self.ranges.clone());
+        let looked_at = self.looked_at.len();
         let mut join = None;
         for (block, branch, truth) in [(yes, then, true), (no, otherwise, false)] {
             self.go_on_in(block);
@@ -299,6 +325,7 @@ impl Emitter<'_, '_> {
                 let block = *block;
                 self.jump_with(block, &value.words);
             }
+            self.looked_at.truncate(looked_at);
         }
         (self.bound, self.ranges) = before;
         let (kind, block) = join.ok_or(Ended)?;
@@ -359,7 +386,7 @@ pub(crate) fn elements(tuple: &Value) -> Vec<Value> {
             kind: kind.clone(),
             words: words.by_ref().take(kind.width()).collect(),
             ranges: ranges.by_ref().take(kind.width()).collect(),
-            real: None,
+            span: None,
         })
         .collect()
 }

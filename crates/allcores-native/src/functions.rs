@@ -3,6 +3,7 @@
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value as Register};
 
+use crate::division::Part;
 use crate::emit::{Emitter, Ended, Value};
 use crate::expressions::elements;
 use crate::guard::Guard;
@@ -10,6 +11,7 @@ use crate::interval::{self, Interval};
 use crate::ir::{Binary, Builtin, Comparison};
 use crate::ranges::of_builtin;
 use crate::runtime;
+use crate::span::Span;
 use crate::types::Type;
 
 impl Emitter<'_, '_> {
@@ -59,12 +61,22 @@ impl Emitter<'_, '_> {
             B::Abs => Ok(self.absolute(first)),
             B::Min | B::Max => Ok(self.extreme(builtin, arguments)),
             B::Int | B::Trunc => {
-                Ok(self.whole(first, |emitter, word| emitter.builder.ins().trunc(word)))
+                let round = |emitter: &mut Self, word| emitter.builder.ins().trunc(word);
+                Ok(self.whole(first, f64::trunc, round))
             }
-            B::Floor => Ok(self.whole(first, |emitter, word| emitter.builder.ins().floor(word))),
-            B::Ceil => Ok(self.whole(first, |emitter, word| emitter.builder.ins().ceil(word))),
-            B::Round => Ok(self.whole(first, |emitter, word| emitter.builder.ins().nearest(word))),
-            B::Float => Ok(Value::float(self.float_of(first))),
+            B::Floor => {
+                let round = |emitter: &mut Self, word| emitter.builder.ins().floor(word);
+                Ok(self.whole(first, f64::floor, round))
+            }
+            B::Ceil => {
+                let round = |emitter: &mut Self, word| emitter.builder.ins().ceil(word);
+                Ok(self.whole(first, f64::ceil, round))
+            }
+            B::Round => {
+                let round = |emitter: &mut Self, word| emitter.builder.ins().nearest(word);
+                Ok(self.whole(first, f64::round_ties_even, round))
+            }
+            B::Float => Ok(Value::float_within(self.float_of(first), first.span())),
             B::Bool => Ok(Value::bool(self.truth(first))),
             B::Len => Ok(self.length(first)),
             B::Sum => self.sum_of(first),
@@ -76,12 +88,16 @@ impl Emitter<'_, '_> {
             B::Sqrt => {
                 let word = self.float_of(first);
                 let root = self.builder.ins().sqrt(word);
-                self.require_finite(root);
-                Ok(Value::float(root))
+                let known = first.span().filter(|span| span.low >= 0.0);
+                if known.is_none() {
+                    self.require_finite(root);
+                }
+                Ok(Value::float_within(root, known.and_then(|span| span.map(f64::sqrt))))
             }
             B::Fabs => {
                 let word = self.float_of(first);
-                Ok(Value::float(self.builder.ins().fabs(word)))
+                let span = first.span().and_then(Span::absolute);
+                Ok(Value::float_within(self.builder.ins().fabs(word), span))
             }
             B::Degrees => Ok(self.scaled(first, 180.0 / std::f64::consts::PI)),
             B::Radians => Ok(self.scaled(first, std::f64::consts::PI / 180.0)),
@@ -97,7 +113,8 @@ impl Emitter<'_, '_> {
 
     fn absolute(&mut self, value: &Value) -> Value {
         if value.kind == Type::Float {
-            return Value::float(self.builder.ins().fabs(value.words[0]));
+            let word = self.builder.ins().fabs(value.words[0]);
+            return Value::float_within(word, value.span.and_then(Span::absolute));
         }
         let word = self.int_of(value);
         let range = value.range();
@@ -133,10 +150,16 @@ impl Emitter<'_, '_> {
         best
     }
 
-    fn whole(&mut self, value: &Value, round: impl Fn(&mut Self, Register) -> Register) -> Value {
+    /// A float rounded: what rounds a number while compiling, and what does so in machine code.
+    fn whole(
+        &mut self,
+        value: &Value,
+        known: impl Fn(f64) -> f64,
+        round: impl Fn(&mut Self, Register) -> Register,
+    ) -> Value {
         if value.kind == Type::Float {
             let word = round(self, value.words[0]);
-            return self.float_to_int(word);
+            return self.float_to_int(word, value.span.and_then(|span| span.map(known)));
         }
         Value::within(self.int_of(value), value.range())
     }
@@ -148,7 +171,8 @@ impl Emitter<'_, '_> {
         } else {
             let (a, b) = (self.int_of(left), self.int_of(right));
             let ranges = (left.range(), right.range());
-            let (quotient, rest) = self.floored(a, b, ranges);
+            let parts = self.divided(&[Part::Quotient, Part::Rest], (a, b), ranges);
+            let (quotient, rest) = (parts[0], parts[1]);
             let within = |operation| interval::binary(operation, ranges.0, ranges.1);
             (
                 Value::within(quotient, within(Binary::FloorDivide)),

@@ -347,7 +347,7 @@ impl Expression {
     }
 
     /// The expressions it consists of.
-    fn operands(&self) -> Vec<&Expression> {
+    pub(crate) fn operands(&self) -> Vec<&Expression> {
         match &self.kind {
             Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) | Kind::None | Kind::Local(_) => vec![],
             Kind::Unary { operand: one, .. }

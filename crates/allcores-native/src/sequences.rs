@@ -14,6 +14,13 @@ use crate::ir::{Binary, Builtin, Comparison, Expression, Junction, Kind, Local};
 use crate::lists::{DATA_OFFSET, LENGTH_OFFSET};
 use crate::types::{Element, LENGTHS, Scalar, Type};
 
+/// An index that was found within a length, or within that of a list that grows.
+pub(crate) struct LookedAt {
+    index: Register,
+    of: Register,
+    place: Register,
+}
+
 impl Emitter<'_, '_> {
     /// How many elements a value has.
     pub(crate) fn length(&mut self, value: &Value) -> Value {
@@ -41,7 +48,7 @@ impl Emitter<'_, '_> {
                 let mut place = None;
                 for (index, length) in indices.iter().zip(&value.words[1..]) {
                     let index =
-                        if is_inside { index.words[0] } else { self.placed(index, *length) };
+                        if is_inside { index.words[0] } else { self.placed(index, *length, None) };
                     place = Some(match place {
                         None => index,
                         Some(outer) => {
@@ -80,7 +87,7 @@ impl Emitter<'_, '_> {
         let items = elements(value);
         let Some(last) = items.last() else { return Err(self.leave_always(Guard::Index)) };
         let length = self.constant(i64::try_from(items.len()).unwrap_or_default());
-        let place = self.placed(index, length);
+        let place = self.placed(index, length, None);
         let mut words = last.words.clone();
         for (number, item) in (0..).zip(&items[..items.len() - 1]) {
             let is_this = self.builder.ins().icmp_imm_s(IntCC::Equal, place, number);
@@ -91,9 +98,15 @@ impl Emitter<'_, '_> {
         Ok(Value::new(last.kind.clone(), words))
     }
 
-    /// An index as a place from the beginning, which is within the length.
-    fn placed(&mut self, index: &Value, length: Register) -> Register {
+    /// An index as a place from the beginning, which is within the length. A list that grows is
+    /// never shorter than it was.
+    fn placed(&mut self, index: &Value, length: Register, growing: Option<Register>) -> Register {
         let (word, range) = (self.int_of(index), index.range());
+        let of = growing.unwrap_or(length);
+        let known = self.looked_at.iter().find(|known| known.index == word && known.of == of);
+        if let Some(known) = known {
+            return known.place;
+        }
         let place = if range.low >= 0 {
             word
         } else {
@@ -107,6 +120,9 @@ impl Emitter<'_, '_> {
         };
         let is_inside = self.builder.ins().icmp(IntCC::UnsignedLessThan, place, length);
         self.require(is_inside, Guard::Index);
+        if self.predicate.is_none() && (growing.is_none() || range.low >= 0) {
+            self.looked_at.push(LookedAt { index: word, of, place });
+        }
         place
     }
 
@@ -147,7 +163,9 @@ impl Emitter<'_, '_> {
 
     fn place_in_list(&mut self, list: &Value, index: &Value, is_inside: bool) -> Register {
         let [data, length] = self.row_of(list);
-        let place = if is_inside { index.words[0] } else { self.placed(index, length) };
+        let list_that_grows = matches!(list.kind, Type::List(_)).then(|| list.words[0]);
+        let place =
+            if is_inside { index.words[0] } else { self.placed(index, length, list_that_grows) };
         let offset = self.builder.ins().imul_imm_s(place, 8);
         self.builder.ins().iadd(data, offset)
     }
