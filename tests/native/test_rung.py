@@ -16,6 +16,7 @@ from support import tasks
 import allcores
 from allcores.ladder import backends
 from allcores.ladder.backends.base import Refusal
+from native import programs
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -141,3 +142,13 @@ def test_compare_has_the_rung() -> None:
         ("serial", True),
         ("native", True),
     ]
+
+
+def test_function_is_compiled_once_for_all_maps() -> None:
+    text = "def f(a):\n    return a * 3\n"
+    function = programs.made(text, "<compiled-once>")["f"]
+    for _ in range(3):
+        assert list(allcores.map(function, range(10), backend="native")) == list(range(0, 30, 3))
+    report = allcores.native.report(function)
+    assert report.items == 30
+    assert list(report.types.values()) == ["int"]

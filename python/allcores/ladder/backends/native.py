@@ -14,14 +14,13 @@ no `timeout` here.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 
 from ..._core import Brake
 from ...errors import TaskTimeout
-from ...native.callable import LEFT, Native, native
+from ...native.callable import LEFT, Native, known
 from ...pool import codec
 from ...pool.shares import unshared
 from .. import here
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 PERIOD_S = 0.05
 """How often machine code looks up."""
-MOST_FUNCTIONS = 64
 
 
 class NativeExecutor(ThreadsExecutor):
@@ -61,8 +59,6 @@ class NativeExecutor(ThreadsExecutor):
             )
         )
         self._brake = Brake()
-        self._compiled: dict[Callable[..., Any], Native] = {}
-        self._compiling = threading.Lock()
 
     def map(  # type: ignore[override]
         self, fn: Callable[..., T], *iterables: Iterable[Any], options: CallOptions = PLAIN
@@ -97,15 +93,7 @@ class NativeExecutor(ThreadsExecutor):
 
     def _native(self, fn: Callable[..., Any], options: CallOptions) -> Native:
         """The compiled function, the same each time. Raises for a `timeout` that can't be kept."""
-        with self._compiling:
-            try:
-                found = self._compiled.get(fn)
-            except TypeError:  # it can't be a key
-                found = native(fn)
-            if found is None:
-                if len(self._compiled) == MOST_FUNCTIONS:
-                    self._compiled.clear()
-                found = self._compiled[fn] = native(fn)
+        found = known(fn)
         if options.timeout is not None and not found.is_compiled():
             refuse_timeout(self.name, f"the function runs in Python: {found.refusal}")
         return found
@@ -217,7 +205,7 @@ class MachineCode:
     def refusal(self, fn: Callable[..., object] | None = None) -> Refusal | None:
         if fn is None:
             return None
-        compiled = native(fn)
+        compiled = known(fn)
         if compiled.is_compiled():
             return None
         return Refusal(
