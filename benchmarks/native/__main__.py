@@ -3,9 +3,8 @@
 Rounds are interleaved, results are compared with CPython's, and what is slower than a peer is in
 the table like all else. Figures are those of the least disturbed round: a kernel does the same work
 each time, and others on the machine only add to it; on one thread it is the time of that thread on
-a core. All rounds are in
-`benchmarks/results/native.json`, with their medians. `--gilmap` names an interpreter that has gilmap
-(`benchmarks.native.one_number` says how to make one), for a second table.
+a core. All rounds are in `benchmarks/results/native.json`, with their medians. `--gilmap` names an
+interpreter that has gilmap (`benchmarks.native.one_number` says how to make one): a second table.
 """
 
 from __future__ import annotations
