@@ -24,7 +24,11 @@ impl Emitter<'_, '_> {
                 let truth = self.truth(operand);
                 Ok(Value::bool(self.builder.ins().bxor_imm_s(truth, 1)))
             }
-            (Unary::Plus, Type::Float) => Ok(operand.clone()),
+            (Unary::Plus, Type::Float | Type::Number) => Ok(operand.clone()),
+            (Unary::Negate, Type::Number) => {
+                let word = self.builder.ins().fneg(operand.words[0]);
+                Ok(self.number(word, operand.words[1]))
+            }
             (Unary::Plus, _) => Ok(Value::within(self.int_of(operand), operand.range())),
             (Unary::Negate, Type::Float) => {
                 let word = self.builder.ins().fneg(operand.words[0]);
@@ -81,7 +85,11 @@ impl Emitter<'_, '_> {
             let span = Span::binary(operation, left.span(), right.span());
             return Ok(Value::float_within(self.quotient(a, b, right.span()), span));
         }
-        if left.kind == Type::Float || right.kind == Type::Float {
+        let is_float = left.kind == Type::Float || right.kind == Type::Float;
+        if !is_float && (left.kind == Type::Number || right.kind == Type::Number) {
+            return Ok(self.numbers(operation, left, right));
+        }
+        if is_float {
             let (a, b) = (self.float_of(left), self.float_of(right));
             let span = Span::binary(operation, left.span(), right.span());
             return Ok(Value { span, ..self.floats(operation, a, b) });
@@ -121,7 +129,7 @@ impl Emitter<'_, '_> {
         }
     }
 
-    fn floats(&mut self, operation: Binary, a: Register, b: Register) -> Value {
+    pub(crate) fn floats(&mut self, operation: Binary, a: Register, b: Register) -> Value {
         match operation {
             Binary::Add => Value::float(self.builder.ins().fadd(a, b)),
             Binary::Subtract => Value::float(self.builder.ins().fsub(a, b)),
@@ -276,7 +284,7 @@ impl Emitter<'_, '_> {
         left: &Value,
         right: &Value,
     ) -> Register {
-        if left.kind == Type::Float || right.kind == Type::Float {
+        if left.kind.is_real() || right.kind.is_real() {
             let (a, b) = (self.same_float_of(left), self.same_float_of(right));
             let condition = match comparison {
                 Comparison::Equal => FloatCC::Equal,

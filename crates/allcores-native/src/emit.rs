@@ -101,10 +101,10 @@ pub(crate) fn registers(kind: &Type) -> impl Iterator<Item = Word> + use<> {
 
 /// How an instance is called: the context, how much deeper calls may go, the words of the arguments;
 /// it returns a word of [`Guard`] and the words of its result.
-pub(crate) fn signature(instance: &Instance, parameters: usize, convention: CallConv) -> Signature {
+pub(crate) fn signature(instance: &Instance, convention: CallConv) -> Signature {
     let mut signature = Signature::new(convention);
     signature.params.extend([AbiParam::new(types::I64); 2]);
-    for kind in instance.locals[..parameters].iter().flatten() {
+    for kind in &instance.arguments {
         signature.params.extend(registers(kind).map(AbiParam::new));
     }
     signature.returns.push(AbiParam::new(types::I64));
@@ -328,7 +328,7 @@ impl Emitter<'_, '_> {
     /// A number as the nearest float; beyond 2**53 the even one of two, as Python has it.
     pub(crate) fn float_of(&mut self, value: &Value) -> Register {
         match value.kind {
-            Type::Float => value.words[0],
+            Type::Float | Type::Number => value.words[0],
             _ => {
                 let word = self.int_of(value);
                 self.builder.ins().fcvt_from_sint(types::F64, word)
@@ -369,7 +369,7 @@ impl Emitter<'_, '_> {
             Type::None => self.truth_constant(false),
             Type::Bool => value.words[0],
             Type::Int => self.builder.ins().icmp_imm_s(IntCC::NotEqual, value.words[0], 0),
-            Type::Float => {
+            Type::Float | Type::Number => {
                 let zero = self.float_constant(0.0);
                 self.builder.ins().fcmp(FloatCC::NotEqual, value.words[0], zero)
             }

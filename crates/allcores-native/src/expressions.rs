@@ -169,6 +169,8 @@ impl Emitter<'_, '_> {
     }
 
     pub(crate) fn set_local(&mut self, local: Local, value: &Value) {
+        let kind = self.places[local].kind.clone().unwrap_or(Type::None);
+        let Ok(value) = &self.converted(value, &kind) else { return };
         for (index, word) in value.words.iter().enumerate() {
             let variable = self.places[local].words[index];
             self.builder.def_var(variable, *word);
@@ -270,15 +272,17 @@ impl Emitter<'_, '_> {
         let Some((first, rest)) = operands.split_first() else {
             return Err(self.leave_always(Guard::Type));
         };
+        let kind = self.common_kind(operands);
         let mut value = self.expression(first)?;
-        let kind = value.kind.clone();
+        let kind = kind.unwrap_or_else(|| value.kind.clone());
         let join = self.join_of(&kind);
         let bound = self.bound.clone();
         let looked_at = self.looked_at.len();
         for operand in rest {
             let truth = self.truth(&value);
             let next = self.builder.create_block();
-            let words: Vec<_> = value.words.iter().copied().map(BlockArg::Value).collect();
+            let converted = self.converted(&value, &kind)?;
+            let words: Vec<_> = converted.words.into_iter().map(BlockArg::Value).collect();
             match junction {
                 Junction::All => self.builder.ins().brif(truth, next, &[], join, &words),
                 Junction::Any => self.builder.ins().brif(truth, join, &words, next, &[]),
@@ -293,6 +297,7 @@ impl Emitter<'_, '_> {
                 }
             }
         }
+        let value = self.converted(&value, &kind)?;
         self.jump_with(join, &value.words);
         self.bound = bound;
         self.looked_at.truncate(looked_at);
@@ -305,6 +310,7 @@ impl Emitter<'_, '_> {
         then: &Expression,
         otherwise: &Expression,
     ) -> Result<Value, Ended> {
+        let kind = self.common_kind([then, otherwise]);
         let (yes, no) = (self.builder.create_block(), self.builder.create_block());
         self.test(test, yes, no);
         let before = (self.bound.clone(), self.ranges.clone());
@@ -314,7 +320,11 @@ impl Emitter<'_, '_> {
             self.go_on_in(block);
             (self.bound, self.ranges) = before.clone();
             self.scope.refine(&mut self.ranges, test, truth);
-            if let Ok(value) = self.expression(branch) {
+            let written = self.expression(branch).and_then(|value| match &kind {
+                Some(kind) => self.converted(&value, kind),
+                None => Ok(value),
+            });
+            if let Ok(value) = written {
                 let (_, block) = join.get_or_insert_with(|| {
                     let block = self.builder.create_block();
                     for kind in registers(&value.kind) {
@@ -332,6 +342,12 @@ impl Emitter<'_, '_> {
         Ok(self.joined(kind, block))
     }
 
+    /// The type that all of these are of; what has none is never reached.
+    fn common_kind<'e>(&self, values: impl IntoIterator<Item = &'e Expression>) -> Option<Type> {
+        let kinds = values.into_iter().filter_map(|each| self.scope.kind(each, &self.ranges));
+        kinds.map(Some).reduce(|one, other| one?.either(&other?)).flatten()
+    }
+
     fn join_of(&mut self, kind: &Type) -> Block {
         let block = self.builder.create_block();
         for word in registers(kind) {
@@ -340,7 +356,7 @@ impl Emitter<'_, '_> {
         block
     }
 
-    fn jump_with(&mut self, block: Block, words: &[Register]) {
+    pub(crate) fn jump_with(&mut self, block: Block, words: &[Register]) {
         let words: Vec<_> = words.iter().copied().map(BlockArg::Value).collect();
         self.builder.ins().jump(block, &words);
     }

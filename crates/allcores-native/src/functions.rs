@@ -59,7 +59,7 @@ impl Emitter<'_, '_> {
         use Builtin as B;
         match builtin {
             B::Abs => Ok(self.absolute(first)),
-            B::Min | B::Max => Ok(self.extreme(builtin, arguments)),
+            B::Min | B::Max => self.extreme(builtin, arguments),
             B::Int | B::Trunc => {
                 let round = |emitter: &mut Self, word| emitter.builder.ins().trunc(word);
                 Ok(self.whole(first, f64::trunc, round))
@@ -116,6 +116,10 @@ impl Emitter<'_, '_> {
             let word = self.builder.ins().fabs(value.words[0]);
             return Value::float_within(word, value.span.and_then(Span::absolute));
         }
+        if value.kind == Type::Number {
+            let word = self.builder.ins().fabs(value.words[0]);
+            return Value::new(Type::Number, vec![word, value.words[1]]);
+        }
         let word = self.int_of(value);
         let range = value.range();
         if range.low >= 0 {
@@ -129,25 +133,33 @@ impl Emitter<'_, '_> {
     }
 
     /// The first of those that no other is beyond.
-    fn extreme(&mut self, builtin: Builtin, arguments: &[Value]) -> Value {
+    fn extreme(&mut self, builtin: Builtin, arguments: &[Value]) -> Result<Value, Ended> {
         let values = match arguments {
             [only] => elements(only),
             several => several.to_vec(),
         };
+        let kinds: Vec<_> = values.iter().map(|value| value.kind.clone()).collect();
+        let Some(common) = crate::builtins::result(builtin, &kinds) else {
+            return Err(self.leave_always(Guard::Type));
+        };
+        let values: Vec<_> =
+            values.iter().map(|value| self.converted(value, &common)).collect::<Result<_, _>>()?;
         let beyond = if builtin == Builtin::Min { Comparison::Less } else { Comparison::Greater };
         let mut best = values[0].clone();
         for value in &values[1..] {
             let is_beyond = self.compare(beyond, value, &best);
-            let word = self.builder.ins().select(is_beyond, value.words[0], best.words[0]);
+            let pairs = value.words.iter().zip(&best.words);
+            let words: Vec<_> =
+                pairs.map(|(new, old)| self.choice(is_beyond, *new, *old)).collect();
             let kind = best.kind.clone();
             best = match kind {
                 Type::Int => {
-                    Value::within(word, of_builtin(builtin, &[best.range(), value.range()]))
+                    Value::within(words[0], of_builtin(builtin, &[best.range(), value.range()]))
                 }
-                kind => Value::new(kind, vec![word]),
+                kind => Value::new(kind, words),
             };
         }
-        best
+        Ok(best)
     }
 
     /// A float rounded: what rounds a number while compiling, and what does so in machine code.
@@ -157,7 +169,7 @@ impl Emitter<'_, '_> {
         known: impl Fn(f64) -> f64,
         round: impl Fn(&mut Self, Register) -> Register,
     ) -> Value {
-        if value.kind == Type::Float {
+        if value.kind.is_real() {
             let word = round(self, value.words[0]);
             return self.float_to_int(word, value.span.and_then(|span| span.map(known)));
         }

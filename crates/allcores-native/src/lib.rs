@@ -30,6 +30,7 @@ pub mod ir;
 pub mod items;
 mod light;
 mod lists;
+mod numbers;
 mod ranges;
 pub mod refuse;
 mod runtime;
@@ -40,5 +41,5 @@ pub mod types;
 mod watch;
 
 pub use brake::Brake;
-pub use call::{Look, Machine, Run};
+pub use call::{Look, Machine, Place, Run};
 pub use watch::Watch;

@@ -75,6 +75,9 @@ impl Emitter<'_, '_> {
     ) -> Result<Option<Value>, Ended> {
         let operations = (self.light(then), self.light(otherwise));
         let (Some(one), Some(other)) = operations else { return Ok(None) };
+        let kinds = (self.scope.kind(then, &self.ranges), self.scope.kind(otherwise, &self.ranges));
+        let (Some(one_kind), Some(other_kind)) = kinds else { return Ok(None) };
+        let Some(kind) = one_kind.either(&other_kind) else { return Ok(None) };
         if !is_light_test(test) || one + other > MOST_OPERATIONS {
             return Ok(None);
         }
@@ -83,12 +86,15 @@ impl Emitter<'_, '_> {
         let mut values = Vec::new();
         for (side, counts, predicate) in [(then, true, truth), (otherwise, false, untruth)] {
             self.scope.refine(&mut self.ranges, test, counts);
-            values.push(self.under(predicate, |emitter| emitter.expression(side))?);
+            values.push(self.under(predicate, |emitter| {
+                let value = emitter.expression(side)?;
+                emitter.converted(&value, &kind)
+            })?);
             self.ranges.clone_from(&before);
         }
         let pairs = values[0].words.iter().zip(&values[1].words);
         let words = pairs.map(|(one, other)| self.choice(truth, *one, *other)).collect();
-        Ok(Some(Value::new(values[0].kind.clone(), words)))
+        Ok(Some(Value::new(kind, words)))
     }
 
     /// Is the test true, and is it not.
@@ -97,7 +103,7 @@ impl Emitter<'_, '_> {
             && let [(comparison, right)] = &rest[..]
         {
             let (left, right) = (self.expression(first)?, self.expression(right)?);
-            if left.kind != Type::Float && right.kind != Type::Float {
+            if !left.kind.is_real() && !right.kind.is_real() {
                 let truth = self.compare(*comparison, &left, &right);
                 return Ok([truth, self.compare(opposite(*comparison), &left, &right)]);
             }
@@ -127,7 +133,7 @@ impl Emitter<'_, '_> {
     }
 
     fn is_light_local(&self, local: Local) -> bool {
-        let is_number = self.places[local].kind.as_ref().is_some_and(Type::is_number);
+        let is_number = self.places[local].kind.as_ref().is_some_and(Type::is_plain_number);
         is_number && self.bound[local] && !self.scope.loose[local]
     }
 

@@ -300,11 +300,13 @@ impl<'a> Scope<'a> {
             .reduce(|one, other| match (&one.kind, &other.kind) {
                 (None, _) => other,
                 (_, None) => one,
-                (Some(_), Some(_)) if one.words.len() == other.words.len() => Known {
-                    kind: one.kind,
+                (Some(first), Some(second)) if first == second => Known {
                     words: one.words.iter().zip(other.words).map(|(a, b)| a.join(b)).collect(),
+                    kind: one.kind,
                 },
-                _ => Known::nothing(),
+                (Some(first), Some(second)) => {
+                    first.either(second).map_or_else(Known::nothing, Known::of)
+                }
             })
             .unwrap_or_else(Known::nothing)
     }

@@ -32,6 +32,15 @@ impl Emitter<'_, '_> {
 
     fn statement(&mut self, statement: &Statement) -> Flow {
         match statement {
+            Statement::Assign { target: Target::Local(local), value } if value.is_empty_list() => {
+                let kind = self.places[*local].kind.clone();
+                let Some(kind) = kind.filter(|kind| matches!(kind, Type::List(_))) else {
+                    return Err(self.leave_always(Guard::Type));
+                };
+                let list = self.empty_list(kind);
+                self.set_local(*local, &list);
+                Ok(())
+            }
             Statement::Assign { target, value } => {
                 let value = self.expression(value)?;
                 self.assign(target, &value)
@@ -61,9 +70,7 @@ impl Emitter<'_, '_> {
             }
             Statement::Return(value) => {
                 let value = self.expression(value)?;
-                if value.kind != self.result {
-                    return Err(self.leave_always(Guard::Type));
-                }
+                let value = self.converted(&value, &self.result.clone())?;
                 let mut words = vec![self.constant(0)];
                 words.extend(value.words);
                 self.builder.ins().return_(&words);
