@@ -328,6 +328,19 @@ root-of-known-size:
 quotient-of-known-size:
     b = (a & 255) + 1
     return a / b, 1.5 / b, (a & 7) / b, -b / (b + 2**40), int(2**61 / b)
+int-or-float:
+    s = a
+    t = 2**53 - 2
+    if a % 3 == 1:
+        s = 0.5
+        t = 1
+    s += 1
+    t += a & 7
+    return s, t, s - 1, s * 2, s // 3, s % -7, -s, abs(s), s ** 2, s == t, s < 2**53, s / 3
+int-or-float-product:
+    s = a % 94906267
+    t = -0.5 if a & 1 else 0
+    return s * s * 1, (t + 94906266) * (t + s), t * -1, -t, t - 0, (t or s) * 94906267
 tuples:
     x, y = a & 7, a
     x, y = y, x

@@ -14,7 +14,7 @@ use crate::guard::Guard;
 use crate::ir::Binary;
 use crate::types::Type;
 
-/// Up to here every int is a float.
+/// Below it every int is a float; the sum or product of two that is beyond may be rounded to it.
 const LAST: f64 = 9_007_199_254_740_992.0;
 
 impl Emitter<'_, '_> {
@@ -66,7 +66,7 @@ impl Emitter<'_, '_> {
     /// The result of an operation, and whether it was one on ints.
     pub(crate) fn number(&mut self, word: Register, is_int: Register) -> Value {
         let (size, last) = (self.builder.ins().fabs(word), self.float_constant(LAST));
-        let is_beyond = self.builder.ins().fcmp(FloatCC::GreaterThan, size, last);
+        let is_beyond = self.builder.ins().fcmp(FloatCC::GreaterThanOrEqual, size, last);
         let is_wrong = self.builder.ins().band(is_beyond, is_int);
         self.guard(is_wrong, Guard::Inexact);
         let zero = self.float_constant(0.0);

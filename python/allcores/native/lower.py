@@ -175,9 +175,8 @@ class _Function:
                 return [bytes([Mark.APPEND]) + self.expression(value) + self.expression(item)]
             case ast.Expr(value):
                 return [bytes([Mark.EVALUATE]) + self.expression(value)]
-            case (
-                ast.Assign([ast.Name() as target], ast.List([]) as value)
-                | ast.AnnAssign(ast.Name() as target, _, ast.List([]) as value)
+            case ast.Assign([ast.Name() as target], ast.List([]) as value) | ast.AnnAssign(
+                ast.Name() as target, _, ast.List([]) as value
             ):
                 empty = tagged(Tag.LIST, value, counted([]))
                 return [bytes([Mark.ASSIGN]) + self.target(target) + empty]

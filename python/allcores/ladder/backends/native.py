@@ -6,9 +6,9 @@ Each chunk of a map is one call into the engine. What is left to Python runs in 
 one at a time: always right, seldom faster.
 
 Machine code looks up twenty times a second. So this rung can do what threads can't: a call is
-stopped by Ctrl-C, and by `timeout`, which is kept to a tenth of a second. A call that is left to
-Python is not stopped; it fails when it ends too late. A function that can't be compiled at all has
-no `timeout` here.
+stopped by Ctrl-C, and by `timeout`, which is kept to a tenth of a second. So is a call that is left
+to Python (`native.limits`), which may be done to functions that could be compiled, and no others:
+a function that can't be compiled has no `timeout` here, as it has none on threads.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from concurrent.futures import CancelledError
 from ..._core import Brake
 from ...errors import TaskTimeout
 from ...native.callable import LEFT, Native, known
+from ...native.limits import OutOfTime, within
 from ...pool import codec
 from ...pool.shares import unshared
 from .. import here
@@ -176,11 +177,15 @@ class Limited:
             raise CancelledError from None
         except TimeoutError:
             raise self._too_late(args) from None
-        if result is LEFT:
-            result = self.in_python(*args, **kwargs)
-            if self._limit is not None and time.monotonic() - begun > self._limit:
-                raise self._too_late(args)
-        return result
+        if result is not LEFT:
+            return result
+        if self._limit is None:
+            return self.in_python(*args, **kwargs)
+        rest = self._limit - (time.monotonic() - begun)
+        try:
+            return within(rest, lambda: self.in_python(*args, **kwargs))
+        except OutOfTime:
+            raise self._too_late(args) from None
 
     def in_python(self, /, *args: Any, **kwargs: Any) -> Any:
         """The call, made by Python."""
