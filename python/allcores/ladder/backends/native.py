@@ -69,6 +69,10 @@ class NativeExecutor(ThreadsExecutor):
             return iter(())
         if here.is_of(self._crew):
             return self._inside.map(fn, *iterables, options=options)
+        with_called: Callable[..., Any] | None = getattr(type(fn), "with_called_function", None)
+        if with_called is not None:  # it makes one call of a function that may be compiled
+            fn = with_called(fn, lambda called: self._limited(called, options))
+            return super().map(fn, *iterables, options=options.changed(timeout=None))
         compiled = self._native(fn, options)
         feed = NativeFeed(self, compiled, fn, iterables, options)
         self._feeds.add(feed)
@@ -89,8 +93,11 @@ class NativeExecutor(ThreadsExecutor):
 
     def _applied(self, fn: Callable[..., T], options: CallOptions | None) -> Callable[..., T]:
         chosen = PLAIN if options is None else options
-        call = Limited(self._native(fn, chosen), chosen.timeout, self._brake)
+        call = self._limited(fn, chosen)
         return chosen.changed(timeout=None).applied_to(call)
+
+    def _limited(self, fn: Callable[..., Any], options: CallOptions) -> Limited:
+        return Limited(self._native(fn, options), options.timeout, self._brake)
 
     def _native(self, fn: Callable[..., Any], options: CallOptions) -> Native:
         """The compiled function, the same each time. Raises for a `timeout` that can't be kept."""
