@@ -53,16 +53,14 @@ class Job:
     def __call__(self, item: Any) -> Any:
         run = self._run
         if run is None:
-            where, *told = self._told
-            run = self._run = prepared(target.find(where), *told)
+            run = self._run = prepared(target.find(self._told[0]), *self._told[1:])
         return run(item)
 
     def with_called_function(
         self, made: Callable[[Callable[..., Any]], Callable[..., Any]]
     ) -> Callable[[Any], Any]:
-        """The same work, but with what `made` makes of the target: what the compiled rung asks for."""
-        where, *told = self._told
-        return prepared(made(target.find(where)), *told)
+        """The same work with what `made` makes of the target, as the compiled rung asks for it."""
+        return prepared(made(target.find(self._told[0])), *self._told[1:])
 
 
 def prepared(
