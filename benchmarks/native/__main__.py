@@ -3,8 +3,8 @@
 Rounds are interleaved, results are compared with CPython's, and what is slower than a peer is in
 the table like all else. Figures are those of the least disturbed round: a kernel does the same work
 each time, and others on the machine only add to it; on one thread it is the time of that thread on
-a core. All rounds are in
-`benchmarks/results/native.json`, with their medians.
+a core. All rounds are in `benchmarks/results/native.json`, with their medians. `--gilmap` names an
+interpreter that has gilmap (`benchmarks.native.one_number` says how to make one): a second table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 import allcores
 from benchmarks.machine import describe
-from benchmarks.native import buffers, kernels
+from benchmarks.native import buffers, kernels, one_number
 
 THREADS = 2
 RESULTS = Path(__file__).parent.parent / "results" / "native.json"
@@ -65,14 +65,7 @@ def numba(fn: Callable[..., Any]) -> tuple[Callable[..., Any], Peer]:
     return compiled, many
 
 
-def gilmap(fn: Callable[..., Any]) -> tuple[Callable[..., Any], Peer]:
-    """gilmap, which needs Python 3.12."""
-    import gilmap as peer
-
-    return fn, lambda items: list(peer.map(fn, *zip(*items, strict=True)))
-
-
-PEERS = {"native": native, "numba": numba, "gilmap": gilmap}
+PEERS = {"native": native, "numba": numba}
 
 
 def seconds(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
@@ -156,6 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kernels", nargs="*", help="some of them")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--gilmap", help="an interpreter that has gilmap, from Python 3.12 on")
     options = parser.parse_args()
     missing: dict[str, str] = {}
     rows = []
@@ -167,6 +161,7 @@ def main() -> None:
         way: mean([ratio(row, way) for row in both]) if both else None
         for way in ("one_thread_s", "threads_s")
     }
+    beside = one_number.beside(options.gilmap, options.rounds) if options.gilmap else []
     first_s = statistics.median(row["native"]["first_s"] for row in rows)
     record = {
         "question": "native",
@@ -175,6 +170,7 @@ def main() -> None:
         "versions": {"numba": version("numba")} if both else {},
         "missing": missing,
         "kernels": rows,
+        "gilmap": beside,
         "ratio_to_numba": means,
         "first_call_median_s": first_s,
     }
@@ -184,6 +180,8 @@ def main() -> None:
     print(f"\n{len(rows)} kernels; median of first calls: {first_s * 1e3:.2f} ms")
     for way, value in means.items():
         print(f"geometric mean of native / Numba, {way}: {value}")
+    if beside:
+        print(f"\n{one_number.table(beside)}")
     for peer, why in missing.items():
         print(f"{peer} is not measured: {why}")
 

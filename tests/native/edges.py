@@ -9,6 +9,7 @@ from __future__ import annotations
 INTS = [
     0, 1, -1, 2, -2, 3, 7, -7, 8, 255, 256, -256, 2**31 - 1, 2**31, -(2**31), 2**32, 2**53,
     2**53 + 1, 3074457345618258602, 3074457345618258603, -3074457345618258602, -3074457345618258603,
+    2**32 - 1, 2**32 + 1, -(2**32), 3037000499, 3037000500, -3037000499, -3037000500,
     2**62, -(2**62), 2**63 - 2, 2**63 - 1, -(2**63), -(2**63) + 1,
 ]  # fmt: skip
 FLOATS = [0.0, -0.0, 1.0, -1.5, 2.5, 5e-324, -5e-324, 1e308, -1e308, 2.0**53, 2.0**63]
@@ -24,7 +25,7 @@ def _programs(text: str) -> dict[str, str]:
             programs[name] += f"{line}\n"
         else:
             name = line.rstrip(":")
-            programs[name] = "def f(a):\n"
+            programs[name] = "import math\ndef f(a):\n"
     return programs
 
 
@@ -216,6 +217,130 @@ index-that-is-moved:
     return s
 division-of-all:
     return a // 7, a % 7, a // 100, a % 100, a // (2**63 - 1), a % 3, a // 1000003
+division-of-half-words:
+    b = a & (2**33 - 1)
+    c = (b >> 3) + 1
+    return a // c, a % c, b // c, b % c, divmod(a, c), (b & (2**32 - 1)) % (c & (2**32 - 1) | 1)
+division-that-is-asked-for-nothing:
+    s = 0
+    for b in range(1, 9):
+        if a % b == 0 and (a + b) % -b != 0:
+            s += a // b - a // -b
+    return s
+division-by-close-ones:
+    b = a // 2 or 1
+    return a // b, a % b, b // a if a else 0, (a - 1) % b if a > 0 else (a + 1) // b
+multiples:
+    return 3 * a + 1, a * 5 - 3
+squares:
+    b = a * a
+    return b + 2**40, a + 1, a - 1
+squares-in-loop:
+    n = a & 7
+    while n * n <= a:
+        n = n * 3 + 1
+    return n
+square-of-positive:
+    b = abs(a)
+    return b * b, b + 1
+turns-in-stretches:
+    s = 0
+    for i in range(a % 1000):
+        s += i
+    for i in range(a % 1000, -1, -1):
+        s ^= i
+    for i in range(a % 7, a % 2000, 3):
+        s = s * 3 % 1000003 + i
+    for i in range(a % 2000, -5, -4):
+        i = s = s * 5 % 1000003 - i
+    return s, i
+turns-left-early:
+    s = 0
+    for i in range(600):
+        if i == a % 777:
+            break
+        if i % 3 == 0:
+            continue
+        s += i
+    else:
+        s = -s
+    return s, i
+turns-to-the-ends:
+    s = 0
+    for i in range(a - 300, a):
+        s ^= i
+    for i in range(a, a - 600, -2):
+        s ^= i * 2
+    for i in range(a, 2**63 - 1, 2**60 + 1):
+        s ^= i
+    for i in range(a, -(2**63), -(2**62)):
+        s ^= i
+    return s
+choice-by-comparison:
+    b = 3 * a if a < 5 else a + 1
+    c = 3 * a if not a >= 5 else a + 1
+    return b, c
+choice-with-multiples:
+    n = a
+    s = 0
+    while n > 1 and s < 900:
+        if n % 2 == 0:
+            n //= 2
+        else:
+            n = 3 * n + 1
+        s += 1
+    return n, s
+places-looked-at:
+    x = [1, 2, 3, a]
+    i = a % 6
+    if a & 1:
+        x[i] += 1
+        x[i] = x[i] * 2 % 1000
+    else:
+        i = x[i - 3] % 5
+    j = -(a % 5)
+    x[j] = x[j] + x[j + 1] - x[i]
+    return x[i], x[j], x[-1]
+places-in-loops:
+    x = [0] * 5
+    for i in range(9):
+        k = i if i < 5 else a & 7
+        if i & 1 and x[k] < 9:
+            x[k] += i
+        elif x[k] > 2 or x[i - 5] < 3:
+            x[k] -= 1
+    return x[0], x[1], x[2], x[3], x[4]
+places-in-a-list-that-grows:
+    x = [a, 1]
+    i = a & 3
+    while i >= len(x):
+        x.append(i)
+    x[i] = x[i] + x[-2] - x[-1]
+    x.append(x[-1])
+    return x[i], x[-2], x[-3], len(x)
+float-of-known-size:
+    b = a & 1048575
+    return int(b / 7), int(b * 0.5 - 3), round(b / 2), int(-b / 3), abs(b * -0.25), int(b * 1e13)
+root-of-known-size:
+    b = abs(a) >> 2
+    c = int(math.sqrt(b))
+    return c, c * c, math.sqrt(b & 1023), int(math.sqrt(b) * 3.0)
+quotient-of-known-size:
+    b = (a & 255) + 1
+    return a / b, 1.5 / b, (a & 7) / b, -b / (b + 2**40), int(2**61 / b)
+int-or-float:
+    s = a
+    t = 2**53 - 2
+    if a % 3 == 1:
+        s = 0.5
+        t = 1
+    s += 1
+    t += a & 7
+    return s, t, s - 1, s * 2, s // 3, s % -7, -s, abs(s), s ** 2, s == t, s < 2**53, s / 3
+int-or-float-product:
+    s = a % 94906267
+    t = -0.5 if a & 1 else 0
+    return s * s * 1, (t + 94906266) * (t + s), t * -1, -t, t - 0, (t or s) * 94906267
 tuples:
     x, y = a & 7, a
     x, y = y, x
@@ -246,6 +371,14 @@ loop:
     for i in range(10):
         s = s * a + i / 4.0
     return s
+whole:
+    return int(a)
+whole-of-halves:
+    return round(a), math.floor(a / 2), math.ceil(a * 0.5), math.trunc(a)
+root:
+    return math.sqrt(a), math.sqrt(abs(a))
+choice-by-comparison:
+    return 1.0 if a < 2.5 else a + 1.0, 1.0 if not a >= 2.5 else a + 1.0
 loop-while:
     n = 0
     while n < 20 and a * a < 4.0:

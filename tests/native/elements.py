@@ -158,6 +158,83 @@ ELEMENTS: dict[str, tuple[str, Calls]] = {
         "    return sum(x), x[0], bool(x), 1 if y else 2\n",
         [(1,), (5,)],
     ),
+    "lists-without-elements": (
+        "def f(a, b):\n    found = []\n    other: list[float] = []\n    for k in range(2, a):\n"
+        "        for p in found:\n            if p * p > k:\n                found.append(k)\n"
+        "                break\n            if k % p == 0:\n                break\n"
+        "        else:\n            found.append(k)\n        other.append(k / b)\n"
+        "        if k == 11:\n            other = []\n"
+        "    return len(found), sum(found), sum(other), len(other), found[-1]\n",
+        [(30, 2), (12, 0.1), (13, 3)],
+    ),
+    "lists-as-results": (
+        "def made(n):\n    x = [0] * n\n    for i in range(n):\n        x[i] = i * i\n"
+        "    return x\ndef f(n, b):\n    x = made(n)\n    return n, (x, b), -1.5\n",
+        [(0, True), (1, 2), (5, -0.5)],
+    ),
+    "grown-lists-as-results": (
+        "def f(a, n):\n    out = []\n    s = -a * 0\n    for i in range(n):\n        s += a\n"
+        "        out.append(s)\n    return out\n",
+        [(0.5, 3), (7, 2), (-0.0, 1), (1.5, 1000)],
+    ),
+    "bools-as-results": (
+        "def f(a, n):\n    out = [False] * n\n    out[-1] = a > 1\n    return out\n",
+        [(0.5, 3), (7, 1)],
+    ),
+    "ints-and-floats": (
+        "def shifted(x):\n    x += 1\n    x *= 0.5\n    return x\n"
+        "def f(a, b, n):\n    s = r = 0\n    p = 1\n    for i in range(n):\n        s += b\n"
+        "        r = r * b + a\n        p = -p * (a if i & 1 else b)\n"
+        "    lo = min(max(a, b), n)\n    return (s, r, p, lo, (s, r)[n & 1], s - r, s / 3, abs(p),"
+        " +s, not r, s < r <= p, int(r), round(s), float(p), bool(s), shifted(n), r or s, s and 2,"
+        " math.floor(p), math.sqrt(abs(s)), -(s * 0), s == 0, r != p, 1 if s > r else 0.5)\n"
+        "import math\n",
+        [
+            (1, 0.5, 0),
+            (1, 0.5, 3),
+            (2, -0.0, 1),
+            (-3, 1.25, 5),
+            (0, -1.5, 4),
+            (1, float("inf"), 0),
+            (7, 0.1, 2),
+            (0, 0.0, 3),
+        ],
+    ),
+    "ints-and-floats-divided": (
+        "def f(a, b, n):\n    s = 7\n    t = -3\n    for i in range(n):\n        s -= b\n"
+        "        t += b\n    return s // 2, s % 2, t // 2, t % -2, t // s, s % t, s ** 2, t ** 2,"
+        " s ** n, pow(t, 3), 5 % s, 5 // t, 2 ** t, s // t * 0, a ** (t + 5)\n",
+        [(2, 0.5, 0), (2, 0.5, 1), (3, 2.0, 2), (1, 0.25, 3), (2, 1.5, 1)],
+    ),
+    "ints-or-floats-as-results": (
+        "def half(a):\n    if a % 2 == 0:\n        return a // 2\n    return a / 2\n"
+        "def f(a):\n    x = half(a)\n    y = x\n    if a > 5:\n        y = 0\n"
+        "    return half(a), (x, y + 1), y\n",
+        [(4,), (5,), (7,), (8,)],
+    ),
+    "membership": (
+        "def f(a):\n    n = 0\n    for c in a:\n        if c in (32, 10, -1):\n            n += 1\n"
+        "        elif c + 1 not in [2, 4.0, True]:\n            n += 100\n"
+        "        elif c in {1}:\n            n += 10000\n    return n\n",
+        [(b"a b\n",), ([1, 3, -1, 0, 31],), ([0.5, 32.0, float("nan")],)],
+    ),
+    "logarithms": (one("(math.log(a, 2), math.log(a, b))"), [(8, 3), (0.5, 10), (1, 2.5)]),
+    "sums-of-floats": (
+        one("(sum(a), sum(a) * 2, len(a))", "a"),
+        [
+            ([],),
+            ([0.1] * 10,),
+            ([1e16, 1.0, -1e16],),
+            ([-0.0],),
+            ([float("inf"), 1.0],),
+            ([1e308, 1e308, -1e308],),
+            ([float("nan"), 1.0],),
+            ([3.0, 1e100, 3.0, -1e100],),
+            (array.array("d"),),
+            (array.array("f", [0.1, 0.2]),),
+            ([float("inf"), float("-inf")],),
+        ],
+    ),
     "calls": (
         "def even(n):\n    return True if n == 0 else odd(n - 1)\n"
         "def odd(n):\n    return False if n == 0 else even(n - 1)\n"
@@ -192,15 +269,15 @@ REFUSED_SOURCES: dict[str, tuple[str, int]] = {
 }
 
 REFUSED_FOR_TYPES: dict[str, tuple[str, tuple[Any, ...], int]] = {
-    "variable-of-two-types": ("def f(a):\n    b = 1\n    b = a\n    return b\n", (1.5,), 3),
-    "result-of-two-types": ("def f(a):\n    if a:\n        return 1\n    return a\n", (1.5,), 4),
-    "operands-of-two-types": ("def f(a):\n    return a or 1\n", (1.5,), 2),
+    "variable-of-two-types": ("def f(a):\n    b = 1\n    b = a\n    return b\n", (True,), 3),
+    "result-of-two-types": ("def f(a):\n    if a:\n        return 1\n    return a\n", (True,), 4),
+    "operands-of-two-types": ("def f(a):\n    return a or 1\n", (True,), 2),
     "operand": ("def f(a):\n    return a + 1\n", ((1, 2),), 2),
-    "argument": ("def f(a):\n    return min(a, 1)\n", (1.5,), 2),
+    "argument": ("def f(a):\n    return min(a, 1)\n", (True,), 2),
     "not-a-tuple": ("def f(a):\n    x, y = a\n    return x\n", ([1, 2],), 2),
     "index": ("def f(a):\n    return a[0]\n", (1,), 2),
     "not-a-list": ("def f(a):\n    a[0] = 1\n", ([1, 2],), 2),
-    "escapes": ("def f(a):\n    return [a]\n", (1,), 1),
+    "escapes": ("def f(a):\n    return [a], [a]\n", (1,), 1),
     "tuple-length": ("def f(a):\n    x, y = a\n    return x\n", ((1, 2, 3),), 2),
     "too-large": (
         "def g(a, n):\n    return n if n == 0 else g((a, a), n - 1)\n"

@@ -127,16 +127,26 @@ class Writer:
         self.lines.append(f"def {name}({', '.join(names)}):")
         if self.rng.random() < 0.4:
             self.list_of("p", self.rng.choice(["ints", "floats"]))
+        if self.rng.random() < 0.3:
+            self.assign_number("    ")
         for _ in range(self.rng.randint(0, 2) if short else self.rng.randint(1, 4)):
             self.statement(1)
         result = self.rng.choice(["int", "float", "bool", "int", "float"])
-        if short or self.rng.random() < 0.5:
+        made = [name for names in self.lists.values() for name in names]
+        if "q" in self.kinds and self.rng.random() < 0.6:
+            self.lines.append(f"    return q, {self.number_(2)}")
+            result = ""
+        elif made and self.rng.random() < 0.3:
+            name = self.rng.choice(made)
+            self.lines.append(f"    return {self.rng.choice([name, f'({name}, 0.5)'])}")
+            result = ""
+        elif short or self.rng.random() < 0.5:
             self.lines.append(f"    return {self.expression(result, 3)}")
         else:
             kind = self.rng.choice(["int", "float"])
             first, second = self.expression(result, 2), self.expression(kind, 2)
             self.lines.append(f"    return {first}, ({second}, {self.variable_or_literal('bool')})")
-        if short:
+        if short and result:
             self.helpers.append((name, kinds, result))
             words = (" for ", " while ", *self.looping)
             if any(word in line for line in self.lines[first:] for word in words):
@@ -146,7 +156,9 @@ class Writer:
     def statement(self, depth: int) -> None:
         pad = "    " * depth
         choice = self.rng.random()
-        if self.rng.random() < 0.2 and any(self.lists.values()):
+        if self.rng.random() < 0.1 or (self.has_q and self.rng.random() < 0.25):
+            self.assign_number(pad)
+        elif self.rng.random() < 0.2 and any(self.lists.values()):
             self.store(pad)
         elif choice < 0.45 or depth > 2:
             self.assignment(pad)
@@ -160,6 +172,46 @@ class Writer:
             self.for_loop(depth, pad)
         else:
             self.while_loop(depth, pad)
+
+    def assign_number(self, pad: str) -> None:
+        """To a variable that is an int at one time and a float at another."""
+        value = self.number_(2)
+        if self.in_loop or any(each in value for each in ("*", "<<")):
+            value = f"({value}) % {self.rng.choice(['LIMIT', '4503599627370497', '-7'])}"
+        self.lines.append(
+            f"{pad}q {self.rng.choice(['=', '=', '+=', '-=']) if self.has_q else '='} {value}"
+        )
+        self.kinds["q"] = "number"
+
+    @property
+    def has_q(self) -> bool:
+        return "q" in self.kinds
+
+    def number_(self, depth: int) -> str:
+        """An int or a float, and it depends on the arguments which."""
+        one = "q" if self.has_q and self.rng.random() < 0.7 else self.number(depth - 1)
+        if depth <= 0:
+            return one
+        two = self.number_(depth - 1)
+        return self.rng.choice(
+            [
+                lambda: one,
+                lambda: f"({one} {self.rng.choice(['+', '-', '*', '//', '%'])} {two})",
+                lambda: f"({two} {self.rng.choice(['+', '-', '*', '//', '%'])} {one})",
+                lambda: f"(({one}) % 1000) ** {self.rng.choice([0, 2, 3, -1])}",
+                lambda: f"({one} / {two})",
+                lambda: f"(-({one}))",
+                lambda: f"abs({one})",
+                lambda: f"({one} if {self.test(1)} else {two})",
+                lambda: f"({one} or {two})",
+                lambda: f"({one} and {two})",
+                lambda: f"{self.rng.choice(['min', 'max'])}({one}, {two})",
+                lambda: f"(int({one}) + {two})",
+                lambda: f"{self.expression('int', 1)}",
+                lambda: f"{self.expression('float', 1)}",
+                lambda: f"({one} < {two}) + {one}",
+            ]
+        )()
 
     def inner(self, depth: int) -> None:
         known = dict(self.kinds)
@@ -181,6 +233,9 @@ class Writer:
         values = [self.variable_or_literal(element) for _ in range(self.rng.randint(1, 3))]
         times = self.rng.choice(["", "", " * 2", f" * {self.small('int')}"])
         self.lines.append(f"    {name} = [{', '.join(values)}]{times}")
+        if self.rng.random() < 0.2:
+            self.lines[-1] = f"    {name} = []"
+            self.lines += [f"    {name}.append({value})" for value in values]
         self.sequences[kind].append(name)
         self.lists[kind].append(name)
 
@@ -269,7 +324,7 @@ class Writer:
     def assignment(self, pad: str) -> None:
         if self.rng.random() < 0.15 and len(self.kinds) > 1:
             one, two = self.rng.sample(sorted(self.kinds), 2)
-            if not (one + two).startswith("n") and "n" not in (one[0], two[0]):
+            if "n" not in (one[0], two[0]) and "q" not in (one, two):
                 values = [self.expression(self.kinds[each], 1) for each in (one, two)]
                 self.lines.append(f"{pad}{one}, {two} = {self.kept(values[0], one)}, ")
                 self.lines[-1] += self.kept(values[1], two)
@@ -389,6 +444,10 @@ class Writer:
         names = self.sequences["ints"]
         return f"{self.rng.choice(['sum', 'len'])}({self.rng.choice(names)})" if names else None
 
+    def sum_(self) -> str | None:
+        names = self.sequences["floats"]
+        return f"float(sum({self.rng.choice(names)}))" if names else None
+
     def several(self, kind: str, depth: int) -> str:
         return ", ".join(self.expression(kind, depth) for _ in range(self.rng.choice([2, 2, 3])))
 
@@ -412,6 +471,7 @@ class Writer:
                 ),
                 lambda: f"divmod({one}, {two})[{self.rng.choice([0, 1])}]",
                 lambda: f"{self.rng.choice(['min', 'max'])}({self.several('float', depth)})",
+                lambda: self.sum_() or one,
             ]
         )()
 
@@ -434,6 +494,7 @@ class Writer:
                     f"{self.expression('bool', depth)})"
                 ),
                 lambda: f"({self.variable_or_literal('int')} is not None)",
+                lambda: f"({self.number(depth)} in (0, 2, -1, 1.5, True))",
             ]
         )()
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from support import tasks
 import allcores
 from allcores.ladder import backends
 from allcores.ladder.backends.base import Refusal
+from allcores.native.limits import OutOfTime, within
+from native import programs
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -141,3 +144,52 @@ def test_compare_has_the_rung() -> None:
         ("serial", True),
         ("native", True),
     ]
+
+
+def test_function_is_compiled_once_for_all_maps() -> None:
+    text = "def f(a):\n    return a * 3\n"
+    function = programs.made(text, "<compiled-once>")["f"]
+    for _ in range(3):
+        assert list(allcores.map(function, range(10), backend="native")) == list(range(0, 30, 3))
+    report = allcores.native.report(function)
+    assert report.items == 30
+    assert list(report.types.values()) == ["int"]
+
+
+def slow_in_python(a: int) -> int:
+    """Beyond 64 bits from the first turn on, and through after some hours."""
+    total = 2**62 * 2 + a
+    for i in range(10**10):
+        total += i
+    return total
+
+
+def late(a: int) -> int:
+    if a > 2**63:
+        raise TimeoutError("its own")
+    return a
+
+
+def test_call_left_to_python_is_stopped_by_its_limit() -> None:
+    results = allcores.map(
+        slow_in_python, [1, 2], backend="native", timeout=0.1, return_exceptions=True
+    )
+    for index, stopped in enumerate(results):
+        assert isinstance(stopped, allcores.TaskTimeout)
+        assert (stopped.index, stopped.limit) == (index, 0.1)
+    with allcores.Executor("native", max_workers=1) as executor:
+        with pytest.raises(allcores.TaskTimeout):
+            executor.options(timeout=0.05).submit(slow_in_python, a=1).result()
+        assert executor.options(timeout=60).submit(late, 2**62).result() == 2**62
+        with pytest.raises(TimeoutError, match="its own"):
+            executor.options(timeout=60).submit(late, 2**64).result()
+
+
+def test_limit_that_ends_with_the_call_is_never_met_afterwards() -> None:
+    def call() -> int:
+        return sum(range(1000))
+
+    for turn in range(300):
+        with suppress(OutOfTime):
+            assert within(turn % 30 * 1e-6, call) == 499500
+        assert [each for each in range(50) if each % 7 == 0] == [0, 7, 14, 21, 28, 35, 42, 49]

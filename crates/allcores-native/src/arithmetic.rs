@@ -7,11 +7,14 @@
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value as Register, types};
 
+use crate::division::Part;
 use crate::emit::{Emitter, Ended, Value};
 use crate::guard::Guard;
 use crate::interval::{self, Interval};
 use crate::ir::{Binary, Comparison, Unary};
+use crate::ranges::ROOT;
 use crate::runtime;
+use crate::span::Span;
 use crate::types::Type;
 
 impl Emitter<'_, '_> {
@@ -21,10 +24,15 @@ impl Emitter<'_, '_> {
                 let truth = self.truth(operand);
                 Ok(Value::bool(self.builder.ins().bxor_imm_s(truth, 1)))
             }
-            (Unary::Plus, Type::Float) => Ok(operand.clone()),
+            (Unary::Plus, Type::Float | Type::Number) => Ok(operand.clone()),
+            (Unary::Negate, Type::Number) => {
+                let word = self.builder.ins().fneg(operand.words[0]);
+                Ok(self.number(word, operand.words[1]))
+            }
             (Unary::Plus, _) => Ok(Value::within(self.int_of(operand), operand.range())),
             (Unary::Negate, Type::Float) => {
-                Ok(Value::float(self.builder.ins().fneg(operand.words[0])))
+                let word = self.builder.ins().fneg(operand.words[0]);
+                Ok(Value::float_within(word, operand.span.and_then(Span::negated)))
             }
             (Unary::Negate, _) => {
                 let (word, range) = (self.int_of(operand), operand.range());
@@ -55,7 +63,7 @@ impl Emitter<'_, '_> {
                 kind,
                 words,
                 ranges: [&left.ranges[..], &right.ranges[..]].concat(),
-                real: None,
+                span: None,
             });
         }
         match (&left.kind, &right.kind) {
@@ -74,11 +82,17 @@ impl Emitter<'_, '_> {
             } else {
                 (self.float_of(left), self.float_of(right))
             };
-            return Ok(Value::float(self.quotient(a, b, right.real())));
+            let span = Span::binary(operation, left.span(), right.span());
+            return Ok(Value::float_within(self.quotient(a, b, right.span()), span));
         }
-        if left.kind == Type::Float || right.kind == Type::Float {
+        let is_float = left.kind == Type::Float || right.kind == Type::Float;
+        if !is_float && (left.kind == Type::Number || right.kind == Type::Number) {
+            return Ok(self.numbers(operation, left, right));
+        }
+        if is_float {
             let (a, b) = (self.float_of(left), self.float_of(right));
-            return Ok(self.floats(operation, a, b));
+            let span = Span::binary(operation, left.span(), right.span());
+            return Ok(Value { span, ..self.floats(operation, a, b) });
         }
         let (a, b) = (self.int_of(left), self.int_of(right));
         let ranges = (left.range(), right.range());
@@ -87,11 +101,11 @@ impl Emitter<'_, '_> {
     }
 
     /// `a / b`. By a power of two it is a product: both are the float nearest to the same number.
-    fn quotient(&mut self, a: Register, b: Register, divisor: Option<f64>) -> Register {
-        let known = divisor.filter(|divisor| *divisor != 0.0);
+    fn quotient(&mut self, a: Register, b: Register, divisor: Option<Span>) -> Register {
+        let divisor = divisor.filter(|span| !span.contains_zero());
         let is_power = |value: f64| value.is_normal() && value.to_bits() << 12 == 0;
-        match known {
-            Some(divisor) if is_power(divisor) && is_power(1.0 / divisor) => {
+        match divisor.map(Span::constant) {
+            Some(Some(divisor)) if is_power(divisor) && is_power(1.0 / divisor) => {
                 let factor = self.float_constant(1.0 / divisor);
                 return self.builder.ins().fmul(a, factor);
             }
@@ -115,7 +129,7 @@ impl Emitter<'_, '_> {
         }
     }
 
-    fn floats(&mut self, operation: Binary, a: Register, b: Register) -> Value {
+    pub(crate) fn floats(&mut self, operation: Binary, a: Register, b: Register) -> Value {
         match operation {
             Binary::Add => Value::float(self.builder.ins().fadd(a, b)),
             Binary::Subtract => Value::float(self.builder.ins().fsub(a, b)),
@@ -143,8 +157,8 @@ impl Emitter<'_, '_> {
         match operation {
             Binary::Add | Binary::Subtract => self.sum(operation, (a, b), ranges),
             Binary::Multiply => self.product(a, b, ranges),
-            Binary::FloorDivide => self.floored(a, b, ranges).0,
-            Binary::Modulo => self.modulo(a, b, ranges),
+            Binary::FloorDivide => self.divided(&[Part::Quotient], (a, b), ranges)[0],
+            Binary::Modulo => self.divided(&[Part::Rest], (a, b), ranges)[0],
             Binary::ShiftLeft => self.shift_left(a, b, ranges),
             Binary::ShiftRight => self.shift_right(a, b, ranges.1),
             Binary::Power if ranges.1.constant() == Some(2) => {
@@ -200,6 +214,16 @@ impl Emitter<'_, '_> {
         match (ranges.0.constant(), ranges.1.constant()) {
             (_, Some(factor)) if factor > 1 => self.multiple(a, b, (ranges.0, factor)),
             (Some(factor), _) if factor > 1 => self.multiple(b, a, (ranges.1, factor)),
+            _ if a == b => {
+                let is_beyond = if ranges.0.low >= 0 {
+                    self.builder.ins().icmp_imm_s(IntCC::SignedGreaterThan, a, ROOT)
+                } else {
+                    let above = self.builder.ins().iadd_imm_s(a, ROOT);
+                    self.builder.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, above, 2 * ROOT)
+                };
+                self.guard(is_beyond, Guard::Overflow);
+                self.builder.ins().imul(a, a)
+            }
             _ => {
                 let (value, overflows) = self.builder.ins().smul_overflow(a, b);
                 self.guard(overflows, Guard::Overflow);
@@ -225,77 +249,6 @@ impl Emitter<'_, '_> {
             return self.builder.ins().iadd(a, more);
         }
         self.builder.ins().imul(a, b)
-    }
-
-    /// `a // b` and `a % b`; what isn't used is not computed.
-    pub(crate) fn floored(
-        &mut self,
-        a: Register,
-        b: Register,
-        ranges: (Interval, Interval),
-    ) -> (Register, Register) {
-        let (dividend, divisor) = ranges;
-        if let Some(power) =
-            divisor.constant().filter(|value| *value > 0 && value & (value - 1) == 0)
-        {
-            let quotient = self.builder.ins().sshr_imm_s(a, i64::from(power.trailing_zeros()));
-            return (quotient, self.builder.ins().band_imm_s(a, power - 1));
-        }
-        if divisor.contains(0) {
-            let is_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, b, 0);
-            self.guard(is_zero, Guard::ZeroDivision);
-        }
-        if divisor.low >= 0 && dividend.low >= 0 {
-            let quotient = self.builder.ins().udiv(a, b);
-            let product = self.builder.ins().imul(quotient, b);
-            return (quotient, self.builder.ins().isub(a, product));
-        }
-        if divisor.contains(-1) && dividend.low == i64::MIN {
-            let is_least = self.builder.ins().icmp_imm_s(IntCC::Equal, a, i64::MIN);
-            let is_minus_one = self.builder.ins().icmp_imm_s(IntCC::Equal, b, -1);
-            let overflows = self.builder.ins().band(is_least, is_minus_one);
-            self.guard(overflows, Guard::Overflow);
-        }
-        if divisor.constant().is_some_and(|divisor| divisor > 0) {
-            // Below zero, `a // b` is `~(~a // b)`.
-            let sign = self.builder.ins().sshr_imm_s(a, 63);
-            let natural = self.builder.ins().bxor(a, sign);
-            let quotient = self.builder.ins().udiv(natural, b);
-            let quotient = self.builder.ins().bxor(quotient, sign);
-            let product = self.builder.ins().imul(quotient, b);
-            return (quotient, self.builder.ins().isub(a, product));
-        }
-        let quotient = self.builder.ins().sdiv(a, b);
-        let product = self.builder.ins().imul(quotient, b);
-        let rest = self.builder.ins().isub(a, product);
-        if divisor.low >= 0 {
-            let sign = self.builder.ins().sshr_imm_s(rest, 63);
-            let more = self.builder.ins().band(sign, b);
-            return (self.builder.ins().iadd(quotient, sign), self.builder.ins().iadd(rest, more));
-        }
-        let signs = self.builder.ins().bxor(rest, b);
-        let differ = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, signs, 0);
-        let is_rest = self.builder.ins().icmp_imm_s(IntCC::NotEqual, rest, 0);
-        let is_above = self.builder.ins().band(differ, is_rest);
-        let lower = self.builder.ins().iadd_imm_s(quotient, -1);
-        let higher = self.builder.ins().iadd(rest, b);
-        (
-            self.builder.ins().select(is_above, lower, quotient),
-            self.builder.ins().select(is_above, higher, rest),
-        )
-    }
-
-    /// `a % b` alone.
-    fn modulo(&mut self, a: Register, b: Register, ranges: (Interval, Interval)) -> Register {
-        let is_simple = ranges.0.low >= 0 && ranges.1.low >= 0 && ranges.1.constant().is_none();
-        if !is_simple {
-            return self.floored(a, b, ranges).1;
-        }
-        if ranges.1.low == 0 {
-            let is_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, b, 0);
-            self.guard(is_zero, Guard::ZeroDivision);
-        }
-        self.builder.ins().urem(a, b)
     }
 
     fn shift_left(&mut self, a: Register, b: Register, ranges: (Interval, Interval)) -> Register {
@@ -331,7 +284,7 @@ impl Emitter<'_, '_> {
         left: &Value,
         right: &Value,
     ) -> Register {
-        if left.kind == Type::Float || right.kind == Type::Float {
+        if left.kind.is_real() || right.kind.is_real() {
             let (a, b) = (self.same_float_of(left), self.same_float_of(right));
             let condition = match comparison {
                 Comparison::Equal => FloatCC::Equal,

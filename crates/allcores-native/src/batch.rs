@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use allcores_shm::primitive::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 
-use crate::call::{Look, Machine, Run};
+use crate::call::{Look, Machine, Place, Run};
 use crate::guard::Guard;
 use crate::items::{Item, Items};
 use crate::watch::Watch;
@@ -25,6 +25,8 @@ const PERIOD: Duration = Duration::from_millis(50);
 pub struct Outcome {
     /// The words of all results, one item after the other.
     pub words: Vec<u64>,
+    /// The words of each result's list; none if results have no lists.
+    pub lists: Vec<Vec<u64>>,
     /// For each item why it is left to Python, if it is.
     pub guards: Vec<Option<Guard>>,
 }
@@ -32,6 +34,7 @@ pub struct Outcome {
 struct Piece<'a> {
     input: &'a [u64],
     output: &'a mut [u64],
+    lists: &'a mut [Vec<u64>],
     guards: &'a mut [Option<Guard>],
 }
 
@@ -61,15 +64,15 @@ impl Machine {
         look: Box<Look>,
     ) -> Outcome {
         assert!(items.kinds() == self.arguments(), "items of another program");
-        let (words_in, words_out) = (self.words_in(), self.result().width());
+        let words_out = self.result().width();
         let (count, input) = (items.count(), items.words());
         let mut words = vec![0; count * words_out];
         let mut guards = vec![None; count];
+        let mut lists = vec![Vec::new(); if self.has_list() { count } else { 0 }];
         let threads = options.threads.get().min(count);
         let size = count.div_ceil(threads.max(1) * PIECES).clamp(1, MOST_ITEMS);
         let stop = Arc::new(AtomicBool::new(false));
-        let pieces =
-            Mutex::new(pieces(size, (words_in, words_out), input, &mut words, &mut guards));
+        let pieces = Mutex::new(pieces(size, input, &mut words, &mut lists, &mut guards));
         let caller = Run::new(Box::new({
             let stop = Arc::clone(&stop);
             move || {
@@ -111,7 +114,7 @@ impl Machine {
             }
         });
         drop(pieces);
-        Outcome { words, guards }
+        Outcome { words, lists, guards }
     }
 
     /// Runs one item in the caller's thread; `look` is asked as for a [batch](Self::batch).
@@ -123,7 +126,7 @@ impl Machine {
         &self,
         watch: &Watch,
         depth: i64,
-        item: (&Item, &mut [u64]),
+        item: (&Item, Place<'_>),
         look: Box<Look>,
     ) -> Option<Guard> {
         let run = Run::new(look);
@@ -143,13 +146,15 @@ impl Machine {
         let next = || lock(pieces).next();
         while let Some(piece) = next() {
             let stopped = run.is_flagged() && run.must_end();
+            let mut none = Vec::new();
             for (index, guard) in piece.guards.iter_mut().enumerate() {
                 let input = &piece.input[index * words_in..][..words_in];
-                let output = &mut piece.output[index * words_out..][..words_out];
+                let words = &mut piece.output[index * words_out..][..words_out];
+                let list = piece.lists.get_mut(index).unwrap_or(&mut none);
                 *guard = if stopped {
                     Some(Guard::Stopped)
                 } else {
-                    self.run_words(run, depth, input, output)
+                    self.run_words(run, depth, input, Place { words, list })
                 };
             }
         }
@@ -163,16 +168,22 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> allcores_shm::primitive::MutexGuard<'_, 
 /// Items, places of results and of guards, `size` items a piece.
 fn pieces<'a>(
     size: usize,
-    (words_in, words_out): (usize, usize),
     mut input: &'a [u64],
     mut output: &'a mut [u64],
+    mut lists: &'a mut [Vec<u64>],
     guards: &'a mut [Option<Guard>],
 ) -> impl Iterator<Item = Piece<'a>> {
+    let count = guards.len().max(1);
+    let (words_in, words_out) = (input.len() / count, output.len() / count);
+    let with_lists = !lists.is_empty();
     guards.chunks_mut(size).map(move |guards| {
+        let count = if with_lists { guards.len() } else { 0 };
+        let (theirs, rest) = std::mem::take(&mut lists).split_at_mut(count);
+        lists = rest;
         let (mine, rest) = input.split_at(guards.len() * words_in);
         input = rest;
         let (places, rest) = std::mem::take(&mut output).split_at_mut(guards.len() * words_out);
         output = rest;
-        Piece { input: mine, output: places, guards }
+        Piece { input: mine, output: places, lists: theirs, guards }
     })
 }

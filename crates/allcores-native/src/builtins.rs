@@ -1,6 +1,6 @@
 //! Which of Python's functions take which types, and what they give.
 
-use crate::ir::Builtin;
+use crate::ir::{Binary, Builtin};
 use crate::types::Type;
 
 /// The type of the result, or `None` if this call isn't supported.
@@ -11,13 +11,13 @@ pub(crate) fn result(builtin: Builtin, arguments: &[Type]) -> Option<Type> {
     match (builtin, arguments) {
         (B::Abs, [one]) => match one {
             Type::Bool | Type::Int => Some(Type::Int),
-            Type::Float => Some(Type::Float),
+            Type::Float | Type::Number => Some(arguments[0].clone()),
             _ => None,
         },
         (B::Min | B::Max, [Type::Tuple(items)]) if items.len() > 1 => result(builtin, items),
         (B::Min | B::Max, [first, rest @ ..]) => {
-            (numbers && !rest.is_empty() && rest.iter().all(|each| each == first))
-                .then(|| first.clone())
+            let common = rest.iter().try_fold(first.clone(), |one, each| one.either(each));
+            common.filter(|_| numbers && !rest.is_empty())
         }
         (B::Int, [Type::Foreign(_)]) => Some(Type::Int),
         (B::Int | B::Round | B::Floor | B::Ceil | B::Trunc, [_]) => numbers.then_some(Type::Int),
@@ -28,12 +28,17 @@ pub(crate) fn result(builtin: Builtin, arguments: &[Type]) -> Option<Type> {
             Some(Type::Int)
         }
         (B::Sum, [Type::Tuple(items)]) => items.iter().all(Type::is_whole).then_some(Type::Int),
-        (B::Sum, [one]) => one.element(1).filter(Type::is_whole).map(|_| Type::Int),
-        (B::Divmod, [_, _]) if numbers => {
+        (B::Sum, [one]) => match one.element(1) {
+            Some(Type::Float) => Some(Type::Number),
+            kind => kind.filter(Type::is_whole).map(|_| Type::Int),
+        },
+        (B::Divmod, [_, _]) if numbers && !arguments.contains(&Type::Number) => {
             let each = if whole { Type::Int } else { Type::Float };
             Some(Type::Tuple([each.clone(), each].into()))
         }
-        (B::Pow, [_, _]) => numbers.then_some(if whole { Type::Int } else { Type::Float }),
+        (B::Pow, [base, exponent]) => {
+            crate::infer::binary(Binary::Power, base, exponent).filter(|_| numbers)
+        }
         (B::Pow, [_, _, _]) | (B::Gcd, [_, _]) | (B::Isqrt, [_]) => whole.then_some(Type::Int),
         (B::IsNan | B::IsInf | B::IsFinite, [_]) => numbers.then_some(Type::Bool),
         (B::Atan2 | B::MathPow | B::Fmod | B::Copysign, [_, _]) => numbers.then_some(Type::Float),

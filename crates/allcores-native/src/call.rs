@@ -108,6 +108,14 @@ pub(crate) extern "C" fn list_push(list: *mut List, word: u64) -> i64 {
     list.push(word).into()
 }
 
+/// Where the result of an item goes.
+pub struct Place<'a> {
+    /// Its words; that of a list means nothing.
+    pub words: &'a mut [u64],
+    /// The words of its list, if it has one.
+    pub list: &'a mut Vec<u64>,
+}
+
 type Entry = extern "C" fn(*const Run, i64, *const u64, *mut u64) -> i64;
 
 /// A program for certain types, ready to run from any thread.
@@ -117,6 +125,8 @@ pub struct Machine {
     words_in: usize,
     result: Type,
     words_out: usize,
+    /// At which word of the result a list is, if it has one.
+    list: Option<usize>,
     is_recursive: bool,
     module: ManuallyDrop<Mutex<JITModule>>,
 }
@@ -138,6 +148,7 @@ impl Machine {
             arguments: arguments.to_vec(),
             words_in: arguments.iter().map(Type::width).sum(),
             words_out: result.width(),
+            list: result.place_of_list(),
             result,
             is_recursive,
             module: ManuallyDrop::new(Mutex::new(module)),
@@ -156,6 +167,12 @@ impl Machine {
         &self.result
     }
 
+    /// Has the result a list in it? It has one at most.
+    #[must_use]
+    pub fn has_list(&self) -> bool {
+        self.list.is_some()
+    }
+
     /// Does the program call itself, so that it matters how deep it may?
     #[must_use]
     pub fn is_recursive(&self) -> bool {
@@ -168,14 +185,14 @@ impl Machine {
         &self.arguments
     }
 
-    /// Runs one item; on `None` its result is in `output`.
+    /// Runs one item; on `None` its result is in `output`, and the words of its list in `list`.
     ///
     /// # Panics
     ///
     /// If the item is of other types, or the slice doesn't have as many words as the result.
-    pub fn run(&self, run: &Run, depth: i64, item: &Item, output: &mut [u64]) -> Option<Guard> {
+    pub fn run(&self, run: &Run, depth: i64, item: &Item, place: Place<'_>) -> Option<Guard> {
         assert!(item.kinds() == self.arguments, "an item of another program");
-        self.run_words(run, depth, item.words(), output)
+        self.run_words(run, depth, item.words(), place)
     }
 
     /// Runs words that are known to be those of an item of the right types.
@@ -184,14 +201,20 @@ impl Machine {
         run: &Run,
         depth: i64,
         input: &[u64],
-        output: &mut [u64],
+        place: Place<'_>,
     ) -> Option<Guard> {
+        let Place { words: output, list } = place;
         assert!(
             input.len() == self.words_in && output.len() == self.words_out,
             "words of another program"
         );
         let word = (self.entry)(run, depth, input.as_ptr(), output.as_mut_ptr());
-        run.lists.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut lists = run.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(at), DONE) = (self.list, word) {
+            let address = usize::try_from(output[at]).unwrap_or_default();
+            *list = lists.take(address).unwrap_or_default();
+        }
+        lists.clear();
         if word == DONE { None } else { Some(Guard::of_word(word).unwrap_or(Guard::Type)) }
     }
 }

@@ -11,7 +11,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 
-use crate::emit::{Emitter, Place, register, registers, result_of, signature};
+use crate::emit::{Emitter, Place, Value, register, registers, result_of, signature};
 use crate::error::Error;
 use crate::infer::{Inference, infer};
 use crate::ir::Program;
@@ -33,7 +33,9 @@ pub(crate) fn compile(
     pause: *const u8,
 ) -> Result<Made, Error> {
     let inference = infer(program, arguments)?;
-    if result_of(&inference.instances[0]).is_bound_to_run() {
+    let result = result_of(&inference.instances[0]);
+    // Of two lists in a result, nobody knows whether they are one and the same.
+    if result.is_bound_to_run() || result.lists() > 1 {
         return Err(Refusal::new(Reason::Escapes, program.functions[0].at).into());
     }
     let mut module = new_module()?;
@@ -41,8 +43,7 @@ pub(crate) fn compile(
     let generator = |error: ModuleError| Error::Generator(Box::new(error));
     let mut ids = Vec::new();
     for (number, instance) in inference.instances.iter().enumerate() {
-        let parameters = program.functions[instance.function].parameters;
-        let signature = signature(instance, parameters, convention);
+        let signature = signature(instance, convention);
         let id = module.declare_function(&format!("instance{number}"), Linkage::Local, &signature);
         ids.push(id.map_err(generator)?);
     }
@@ -106,7 +107,7 @@ fn write_instance(
     let instance = &inference.instances[number];
     let function = &program.functions[instance.function];
     let convention = module.isa().default_call_conv();
-    context.func.signature = signature(instance, function.parameters, convention);
+    context.func.signature = signature(instance, convention);
     context.func.name = UserFuncName::user(0, ids[number].as_u32());
     let config = module.target_config();
     let pause = module.declare_func_in_func(pause, &mut context.func);
@@ -122,14 +123,12 @@ fn write_instance(
     let parameters = builder.block_params(start).to_vec();
     let mut words = parameters[2..].iter().copied();
     let mut places = Vec::new();
-    for (local, kind) in instance.locals.iter().enumerate() {
+    for kind in &instance.locals {
         let kinds = kind.iter().flat_map(registers);
         let variables: Vec<Variable> = kinds.map(|kind| builder.declare_var(kind)).collect();
         let is_bound = builder.declare_var(types::I8);
         for (&variable, kind) in variables.iter().zip(kind.iter().flat_map(Type::words)) {
-            let word = if local < function.parameters {
-                words.next().expect("a parameter has as many words as its type")
-            } else if kind == Type::Float {
+            let word = if kind == Type::Float {
                 builder.ins().f64const(0.0)
             } else {
                 builder.ins().iconst(register(&kind), 0)
@@ -158,6 +157,7 @@ fn write_instance(
         scope,
         predicate: None,
         within: Vec::new(),
+        looked_at: Vec::new(),
         places,
         result: result_of(instance),
         leave,
@@ -165,6 +165,10 @@ fn write_instance(
         loops: Vec::new(),
         ends: Vec::new(),
     };
+    for (local, kind) in instance.arguments.iter().enumerate() {
+        let value = Value::new(kind.clone(), words.by_ref().take(kind.width()).collect());
+        emitter.set_local(local, &value);
+    }
     if inference.is_recursive(number) {
         emitter.poll();
     }

@@ -5,18 +5,19 @@
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Signature, Type as Word,
-    Value as Register, types,
+    AbiParam, Block, BlockArg, FuncRef, InstBuilder, Signature, Type as Word, Value as Register,
+    types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
 
-use crate::call::WORD_OFFSET;
 use crate::guard::Guard;
 use crate::infer::{Inference, Instance};
 use crate::interval::Interval;
 use crate::ir::Local;
 use crate::ranges::{Ranges, Scope};
+use crate::sequences::LookedAt;
+use crate::span::Span;
 use crate::types::Type;
 
 /// Nothing comes after this: the block has its last instruction.
@@ -30,19 +31,19 @@ pub(crate) struct Value {
     pub(crate) words: Vec<Register>,
     /// Between which bounds each word lies that is an int or a bool.
     pub(crate) ranges: Vec<Interval>,
-    /// What a float is, if that's known while compiling.
-    pub(crate) real: Option<f64>,
+    /// Between which bounds a float lies, if that's known while compiling.
+    pub(crate) span: Option<Span>,
 }
 
 impl Value {
     pub(crate) fn new(kind: Type, words: Vec<Register>) -> Self {
         let ranges = kind.ranges();
-        Self { kind, words, ranges, real: None }
+        Self { kind, words, ranges, span: None }
     }
 
     /// An int between bounds.
     pub(crate) fn within(word: Register, range: Interval) -> Self {
-        Self { kind: Type::Int, words: vec![word], ranges: vec![range], real: None }
+        Self { kind: Type::Int, words: vec![word], ranges: vec![range], span: None }
     }
 
     pub(crate) fn tuple(items: &[Self]) -> Self {
@@ -50,7 +51,7 @@ impl Value {
             kind: Type::Tuple(items.iter().map(|item| item.kind.clone()).collect()),
             words: items.iter().flat_map(|item| item.words.clone()).collect(),
             ranges: items.iter().flat_map(|item| item.ranges.clone()).collect(),
-            real: None,
+            span: None,
         }
     }
 
@@ -67,16 +68,17 @@ impl Value {
         Self::new(Type::Float, vec![word])
     }
 
-    /// What it is as a float, if that's known while compiling.
-    pub(crate) fn real(&self) -> Option<f64> {
+    /// Between which bounds the float lies that is nearest to it, if that's known.
+    pub(crate) fn span(&self) -> Option<Span> {
         match self.kind {
-            Type::Float => self.real,
-            // Between these bounds every int is a float.
-            _ if self.range().is_within(-(1 << 53), 1 << 53) => {
-                self.range().constant().map(|value| value as f64)
-            }
+            Type::Float => self.span,
+            Type::Int | Type::Bool => Span::new(self.range().low as f64, self.range().high as f64),
             _ => None,
         }
+    }
+
+    pub(crate) fn float_within(word: Register, span: Option<Span>) -> Self {
+        Self { span, ..Self::float(word) }
     }
 
     pub(crate) fn bool(word: Register) -> Self {
@@ -99,10 +101,10 @@ pub(crate) fn registers(kind: &Type) -> impl Iterator<Item = Word> + use<> {
 
 /// How an instance is called: the context, how much deeper calls may go, the words of the arguments;
 /// it returns a word of [`Guard`] and the words of its result.
-pub(crate) fn signature(instance: &Instance, parameters: usize, convention: CallConv) -> Signature {
+pub(crate) fn signature(instance: &Instance, convention: CallConv) -> Signature {
     let mut signature = Signature::new(convention);
     signature.params.extend([AbiParam::new(types::I64); 2]);
-    for kind in instance.locals[..parameters].iter().flatten() {
+    for kind in &instance.arguments {
         signature.params.extend(registers(kind).map(AbiParam::new));
     }
     signature.returns.push(AbiParam::new(types::I64));
@@ -147,6 +149,8 @@ pub(crate) struct Emitter<'a, 'b> {
     pub(crate) ranges: Ranges,
     /// Pairs of an index and what it is an index of: within bounds here, if it isn't below zero.
     pub(crate) within: Vec<(Local, Local)>,
+    /// What the code so far has looked at, see `sequences`.
+    pub(crate) looked_at: Vec<LookedAt>,
     /// Guards count only where this is true; see `light`.
     pub(crate) predicate: Option<Register>,
     pub(crate) scope: Scope<'a>,
@@ -213,15 +217,13 @@ impl Emitter<'_, '_> {
         self.go_on_in(next);
     }
 
-    /// Has something written of which the guards count only if `truth` is so.
+    /// Has something written of which the guards count only where `predicate` is true.
     pub(crate) fn under<T>(
         &mut self,
-        truth: Register,
-        counts: bool,
+        mut predicate: Register,
         write: impl FnOnce(&mut Self) -> Result<T, Ended>,
     ) -> Result<T, Ended> {
         let outer = self.predicate;
-        let mut predicate = if counts { truth } else { self.builder.ins().bxor_imm_s(truth, 1) };
         if let Some(outer) = outer {
             predicate = self.builder.ins().band(outer, predicate);
         }
@@ -276,23 +278,6 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Looks whether somebody wants something of this thread; a Ctrl-C ends the item.
-    pub(crate) fn poll(&mut self) {
-        let look = self.builder.create_block();
-        let next = self.builder.create_block();
-        self.builder.set_cold_block(look);
-        // Atomic, or the generator may take the answer of an earlier look.
-        let flag =
-            self.builder.ins().atomic_load(types::I32, MemFlagsData::trusted(), self.context);
-        self.builder.ins().brif(flag, look, &[], next, &[]);
-        self.go_on_in(look);
-        self.builder.ins().call(self.pause, &[self.context]);
-        let flags = MemFlagsData::trusted();
-        let word = self.builder.ins().load(types::I64, flags, self.context, WORD_OFFSET);
-        self.builder.ins().brif(word, self.leave, &[BlockArg::Value(word)], next, &[]);
-        self.go_on_in(next);
-    }
-
     /// Calls a function of ours.
     pub(crate) fn helper(
         &mut self,
@@ -343,7 +328,7 @@ impl Emitter<'_, '_> {
     /// A number as the nearest float; beyond 2**53 the even one of two, as Python has it.
     pub(crate) fn float_of(&mut self, value: &Value) -> Register {
         match value.kind {
-            Type::Float => value.words[0],
+            Type::Float | Type::Number => value.words[0],
             _ => {
                 let word = self.int_of(value);
                 self.builder.ins().fcvt_from_sint(types::F64, word)
@@ -364,14 +349,18 @@ impl Emitter<'_, '_> {
     }
 
     /// A float without fraction as an int.
-    pub(crate) fn float_to_int(&mut self, word: Register) -> Value {
+    pub(crate) fn float_to_int(&mut self, word: Register, span: Option<Span>) -> Value {
         const END: f64 = 9_223_372_036_854_775_808.0;
-        let (first, end) = (self.float_constant(-END), self.float_constant(END));
-        let above = self.builder.ins().fcmp(FloatCC::GreaterThanOrEqual, word, first);
-        let below = self.builder.ins().fcmp(FloatCC::LessThan, word, end);
-        let fits = self.builder.ins().band(above, below);
-        self.require(fits, Guard::Overflow);
-        Value::int(self.builder.ins().fcvt_to_sint_sat(types::I64, word))
+        let known = span.filter(|span| -END < span.low && span.high < END);
+        if known.is_none() {
+            // The least int is left to Python too, for one comparison less.
+            let (size, end) = (self.builder.ins().fabs(word), self.float_constant(END));
+            let fits = self.builder.ins().fcmp(FloatCC::LessThan, size, end);
+            self.require(fits, Guard::Overflow);
+        }
+        let range = known.map(|span| Interval::new(span.low as i64, span.high as i64));
+        let value = self.builder.ins().fcvt_to_sint_sat(types::I64, word);
+        Value::within(value, range.unwrap_or(Interval::ALL))
     }
 
     /// Is the value true?
@@ -380,7 +369,7 @@ impl Emitter<'_, '_> {
             Type::None => self.truth_constant(false),
             Type::Bool => value.words[0],
             Type::Int => self.builder.ins().icmp_imm_s(IntCC::NotEqual, value.words[0], 0),
-            Type::Float => {
+            Type::Float | Type::Number => {
                 let zero = self.float_constant(0.0);
                 self.builder.ins().fcmp(FloatCC::NotEqual, value.words[0], zero)
             }

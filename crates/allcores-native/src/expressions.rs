@@ -8,7 +8,8 @@ use crate::guard::Guard;
 use crate::infer::place;
 use crate::interval::Interval;
 use crate::ir::{Binary, Comparison, Expression, Junction, Kind, Local, Target, Unary};
-use crate::ranges::squared;
+use crate::ranges::{ROOT, squared};
+use crate::span::Span;
 use crate::types::Type;
 
 impl Emitter<'_, '_> {
@@ -20,7 +21,7 @@ impl Emitter<'_, '_> {
             }
             Kind::Float(number) => {
                 let word = self.float_constant(*number);
-                Ok(Value { real: Some(*number), ..Value::float(word) })
+                Ok(Value::float_within(word, Span::new(*number, *number)))
             }
             Kind::Bool(truth) => Ok(Value::bool(self.truth_constant(*truth))),
             Kind::None => Ok(Value::new(Type::None, Vec::new())),
@@ -142,21 +143,34 @@ impl Emitter<'_, '_> {
             self.require(is_bound, Guard::Unbound);
         }
         let words = words.into_iter().map(|word| self.builder.use_var(word)).collect();
-        Ok(Value { kind, words, ranges: self.ranges[local].clone(), real: None })
+        Ok(Value { kind, words, ranges: self.ranges[local].clone(), span: None })
     }
 
     fn note_square(
-        &self,
+        &mut self,
         operation: Binary,
         value: &mut Value,
         (left, right): (&Expression, &Expression),
     ) {
         if value.kind == Type::Int {
             value.ranges[0] = squared(operation, left, right, value.ranges[0]);
+            if let (Kind::Local(one), Kind::Local(other)) = (&left.kind, &right.kind)
+                && one == other
+                && matches!(operation, Binary::Multiply)
+                && self.predicate.is_none()
+                && self.places[*one].kind == Some(Type::Int)
+                && !self.scope.loose[*one]
+            {
+                // Or the code hadn't come here.
+                let range = &mut self.ranges[*one][0];
+                *range = range.meet(Interval::new(-ROOT, ROOT));
+            }
         }
     }
 
     pub(crate) fn set_local(&mut self, local: Local, value: &Value) {
+        let kind = self.places[local].kind.clone().unwrap_or(Type::None);
+        let Ok(value) = &self.converted(value, &kind) else { return };
         for (index, word) in value.words.iter().enumerate() {
             let variable = self.places[local].words[index];
             self.builder.def_var(variable, *word);
@@ -181,8 +195,11 @@ impl Emitter<'_, '_> {
             }
             Kind::Compare { first, rest } => {
                 let before = self.bound.clone();
+                let looked_at = self.looked_at.len();
                 // If an operand ends the item, so it does here; its branches so far stay.
-                let _ = self.test_chain(first, rest, yes, no);
+                if self.test_chain(first, rest, yes, no).is_err() {
+                    self.looked_at.truncate(looked_at);
+                }
                 self.bound = before;
             }
             Kind::Bool(truth) => {
@@ -205,6 +222,7 @@ impl Emitter<'_, '_> {
         no: Block,
     ) {
         let before = (self.bound.clone(), self.ranges.clone());
+        let looked_at = self.looked_at.len();
         for (index, operand) in operands.iter().enumerate() {
             if index + 1 == operands.len() {
                 self.test(operand, yes, no);
@@ -218,6 +236,7 @@ impl Emitter<'_, '_> {
             self.go_on_in(next);
             self.scope.refine(&mut self.ranges, operand, junction == Junction::All);
         }
+        self.looked_at.truncate(looked_at);
         (self.bound, self.ranges) = before;
     }
 
@@ -229,8 +248,12 @@ impl Emitter<'_, '_> {
         no: Block,
     ) -> Result<(), Ended> {
         let mut left = self.expression(first)?;
+        let mut looked_at = self.looked_at.len();
         for (index, (comparison, right)) in rest.iter().enumerate() {
             let right = self.expression(right)?;
+            if index == 0 {
+                looked_at = self.looked_at.len();
+            }
             let truth = self.compare(*comparison, &left, &right);
             if index + 1 == rest.len() {
                 self.builder.ins().brif(truth, yes, &[], no, &[]);
@@ -241,6 +264,7 @@ impl Emitter<'_, '_> {
             }
             left = right;
         }
+        self.looked_at.truncate(looked_at);
         Ok(())
     }
 
@@ -248,14 +272,17 @@ impl Emitter<'_, '_> {
         let Some((first, rest)) = operands.split_first() else {
             return Err(self.leave_always(Guard::Type));
         };
+        let kind = self.common_kind(operands);
         let mut value = self.expression(first)?;
-        let kind = value.kind.clone();
+        let kind = kind.unwrap_or_else(|| value.kind.clone());
         let join = self.join_of(&kind);
         let bound = self.bound.clone();
+        let looked_at = self.looked_at.len();
         for operand in rest {
             let truth = self.truth(&value);
             let next = self.builder.create_block();
-            let words: Vec<_> = value.words.iter().copied().map(BlockArg::Value).collect();
+            let converted = self.converted(&value, &kind)?;
+            let words: Vec<_> = converted.words.into_iter().map(BlockArg::Value).collect();
             match junction {
                 Junction::All => self.builder.ins().brif(truth, next, &[], join, &words),
                 Junction::Any => self.builder.ins().brif(truth, join, &words, next, &[]),
@@ -265,12 +292,15 @@ impl Emitter<'_, '_> {
                 Ok(another) => value = another,
                 Err(Ended) => {
                     self.bound = bound;
+                    self.looked_at.truncate(looked_at);
                     return Ok(self.joined(kind, join));
                 }
             }
         }
+        let value = self.converted(&value, &kind)?;
         self.jump_with(join, &value.words);
         self.bound = bound;
+        self.looked_at.truncate(looked_at);
         Ok(self.joined(kind, join))
     }
 
@@ -280,15 +310,21 @@ impl Emitter<'_, '_> {
         then: &Expression,
         otherwise: &Expression,
     ) -> Result<Value, Ended> {
+        let kind = self.common_kind([then, otherwise]);
         let (yes, no) = (self.builder.create_block(), self.builder.create_block());
         self.test(test, yes, no);
         let before = (self.bound.clone(), self.ranges.clone());
+        let looked_at = self.looked_at.len();
         let mut join = None;
         for (block, branch, truth) in [(yes, then, true), (no, otherwise, false)] {
             self.go_on_in(block);
             (self.bound, self.ranges) = before.clone();
             self.scope.refine(&mut self.ranges, test, truth);
-            if let Ok(value) = self.expression(branch) {
+            let written = self.expression(branch).and_then(|value| match &kind {
+                Some(kind) => self.converted(&value, kind),
+                None => Ok(value),
+            });
+            if let Ok(value) = written {
                 let (_, block) = join.get_or_insert_with(|| {
                     let block = self.builder.create_block();
                     for kind in registers(&value.kind) {
@@ -299,10 +335,17 @@ impl Emitter<'_, '_> {
                 let block = *block;
                 self.jump_with(block, &value.words);
             }
+            self.looked_at.truncate(looked_at);
         }
         (self.bound, self.ranges) = before;
         let (kind, block) = join.ok_or(Ended)?;
         Ok(self.joined(kind, block))
+    }
+
+    /// The type that all of these are of; what has none is never reached.
+    fn common_kind<'e>(&self, values: impl IntoIterator<Item = &'e Expression>) -> Option<Type> {
+        let kinds = values.into_iter().filter_map(|each| self.scope.kind(each, &self.ranges));
+        kinds.map(Some).reduce(|one, other| one?.either(&other?)).flatten()
     }
 
     fn join_of(&mut self, kind: &Type) -> Block {
@@ -313,7 +356,7 @@ impl Emitter<'_, '_> {
         block
     }
 
-    fn jump_with(&mut self, block: Block, words: &[Register]) {
+    pub(crate) fn jump_with(&mut self, block: Block, words: &[Register]) {
         let words: Vec<_> = words.iter().copied().map(BlockArg::Value).collect();
         self.builder.ins().jump(block, &words);
     }
@@ -359,7 +402,7 @@ pub(crate) fn elements(tuple: &Value) -> Vec<Value> {
             kind: kind.clone(),
             words: words.by_ref().take(kind.width()).collect(),
             ranges: ranges.by_ref().take(kind.width()).collect(),
-            real: None,
+            span: None,
         })
         .collect()
 }

@@ -3,6 +3,7 @@
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value as Register};
 
+use crate::division::Part;
 use crate::emit::{Emitter, Ended, Value};
 use crate::expressions::elements;
 use crate::guard::Guard;
@@ -10,6 +11,7 @@ use crate::interval::{self, Interval};
 use crate::ir::{Binary, Builtin, Comparison};
 use crate::ranges::of_builtin;
 use crate::runtime;
+use crate::span::Span;
 use crate::types::Type;
 
 impl Emitter<'_, '_> {
@@ -57,14 +59,24 @@ impl Emitter<'_, '_> {
         use Builtin as B;
         match builtin {
             B::Abs => Ok(self.absolute(first)),
-            B::Min | B::Max => Ok(self.extreme(builtin, arguments)),
+            B::Min | B::Max => self.extreme(builtin, arguments),
             B::Int | B::Trunc => {
-                Ok(self.whole(first, |emitter, word| emitter.builder.ins().trunc(word)))
+                let round = |emitter: &mut Self, word| emitter.builder.ins().trunc(word);
+                Ok(self.whole(first, f64::trunc, round))
             }
-            B::Floor => Ok(self.whole(first, |emitter, word| emitter.builder.ins().floor(word))),
-            B::Ceil => Ok(self.whole(first, |emitter, word| emitter.builder.ins().ceil(word))),
-            B::Round => Ok(self.whole(first, |emitter, word| emitter.builder.ins().nearest(word))),
-            B::Float => Ok(Value::float(self.float_of(first))),
+            B::Floor => {
+                let round = |emitter: &mut Self, word| emitter.builder.ins().floor(word);
+                Ok(self.whole(first, f64::floor, round))
+            }
+            B::Ceil => {
+                let round = |emitter: &mut Self, word| emitter.builder.ins().ceil(word);
+                Ok(self.whole(first, f64::ceil, round))
+            }
+            B::Round => {
+                let round = |emitter: &mut Self, word| emitter.builder.ins().nearest(word);
+                Ok(self.whole(first, f64::round_ties_even, round))
+            }
+            B::Float => Ok(Value::float_within(self.float_of(first), first.span())),
             B::Bool => Ok(Value::bool(self.truth(first))),
             B::Len => Ok(self.length(first)),
             B::Sum => self.sum_of(first),
@@ -76,12 +88,16 @@ impl Emitter<'_, '_> {
             B::Sqrt => {
                 let word = self.float_of(first);
                 let root = self.builder.ins().sqrt(word);
-                self.require_finite(root);
-                Ok(Value::float(root))
+                let known = first.span().filter(|span| span.low >= 0.0);
+                if known.is_none() {
+                    self.require_finite(root);
+                }
+                Ok(Value::float_within(root, known.and_then(|span| span.map(f64::sqrt))))
             }
             B::Fabs => {
                 let word = self.float_of(first);
-                Ok(Value::float(self.builder.ins().fabs(word)))
+                let span = first.span().and_then(Span::absolute);
+                Ok(Value::float_within(self.builder.ins().fabs(word), span))
             }
             B::Degrees => Ok(self.scaled(first, 180.0 / std::f64::consts::PI)),
             B::Radians => Ok(self.scaled(first, std::f64::consts::PI / 180.0)),
@@ -97,7 +113,12 @@ impl Emitter<'_, '_> {
 
     fn absolute(&mut self, value: &Value) -> Value {
         if value.kind == Type::Float {
-            return Value::float(self.builder.ins().fabs(value.words[0]));
+            let word = self.builder.ins().fabs(value.words[0]);
+            return Value::float_within(word, value.span.and_then(Span::absolute));
+        }
+        if value.kind == Type::Number {
+            let word = self.builder.ins().fabs(value.words[0]);
+            return Value::new(Type::Number, vec![word, value.words[1]]);
         }
         let word = self.int_of(value);
         let range = value.range();
@@ -112,31 +133,45 @@ impl Emitter<'_, '_> {
     }
 
     /// The first of those that no other is beyond.
-    fn extreme(&mut self, builtin: Builtin, arguments: &[Value]) -> Value {
+    fn extreme(&mut self, builtin: Builtin, arguments: &[Value]) -> Result<Value, Ended> {
         let values = match arguments {
             [only] => elements(only),
             several => several.to_vec(),
         };
+        let kinds: Vec<_> = values.iter().map(|value| value.kind.clone()).collect();
+        let Some(common) = crate::builtins::result(builtin, &kinds) else {
+            return Err(self.leave_always(Guard::Type));
+        };
+        let values: Vec<_> =
+            values.iter().map(|value| self.converted(value, &common)).collect::<Result<_, _>>()?;
         let beyond = if builtin == Builtin::Min { Comparison::Less } else { Comparison::Greater };
         let mut best = values[0].clone();
         for value in &values[1..] {
             let is_beyond = self.compare(beyond, value, &best);
-            let word = self.builder.ins().select(is_beyond, value.words[0], best.words[0]);
+            let pairs = value.words.iter().zip(&best.words);
+            let words: Vec<_> =
+                pairs.map(|(new, old)| self.choice(is_beyond, *new, *old)).collect();
             let kind = best.kind.clone();
             best = match kind {
                 Type::Int => {
-                    Value::within(word, of_builtin(builtin, &[best.range(), value.range()]))
+                    Value::within(words[0], of_builtin(builtin, &[best.range(), value.range()]))
                 }
-                kind => Value::new(kind, vec![word]),
+                kind => Value::new(kind, words),
             };
         }
-        best
+        Ok(best)
     }
 
-    fn whole(&mut self, value: &Value, round: impl Fn(&mut Self, Register) -> Register) -> Value {
-        if value.kind == Type::Float {
+    /// A float rounded: what rounds a number while compiling, and what does so in machine code.
+    fn whole(
+        &mut self,
+        value: &Value,
+        known: impl Fn(f64) -> f64,
+        round: impl Fn(&mut Self, Register) -> Register,
+    ) -> Value {
+        if value.kind.is_real() {
             let word = round(self, value.words[0]);
-            return self.float_to_int(word);
+            return self.float_to_int(word, value.span.and_then(|span| span.map(known)));
         }
         Value::within(self.int_of(value), value.range())
     }
@@ -148,7 +183,8 @@ impl Emitter<'_, '_> {
         } else {
             let (a, b) = (self.int_of(left), self.int_of(right));
             let ranges = (left.range(), right.range());
-            let (quotient, rest) = self.floored(a, b, ranges);
+            let parts = self.divided(&[Part::Quotient, Part::Rest], (a, b), ranges);
+            let (quotient, rest) = (parts[0], parts[1]);
             let within = |operation| interval::binary(operation, ranges.0, ranges.1);
             (
                 Value::within(quotient, within(Binary::FloorDivide)),

@@ -1,14 +1,15 @@
 //! Which types the variables and results of a program have, given the types of its arguments.
 //!
 //! A function together with the types of its arguments is an *instance*. A variable has one type in
-//! all of an instance; a program in which it would need two is refused, for a result must have the
-//! type that CPython would have given it. Types are found by walking until nothing changes any more,
+//! all of an instance; if ints and floats are assigned to it, that of numbers which say at run time
+//! what they are. Where it would need two other types the program is refused, for a result must have
+//! the type that CPython would have given it. Types are found by walking until nothing changes any more,
 //! since loops and recursion use what is only assigned further down. What no walk finds a type for
 //! is never reached with a value: machine code leaves it to Python.
 
 use std::collections::HashMap;
 
-use crate::ir::{Binary, Expression, Kind, Position, Program, Statement, Target, Unary};
+use crate::ir::{Binary, Expression, Kind, Position, Program, Statement, Target, Unary, empties};
 use crate::refuse::{Reason, Refusal};
 use crate::types::{Scalar, Type};
 
@@ -26,6 +27,8 @@ type Outcome = Result<Known, Refusal>;
 pub(crate) struct Instance {
     /// The number of the function.
     pub(crate) function: usize,
+    /// The types of the arguments.
+    pub(crate) arguments: Vec<Type>,
     /// The types of its variables, by number.
     pub(crate) locals: Vec<Known>,
     /// The type of its result.
@@ -40,6 +43,8 @@ pub(crate) struct Inference {
     pub(crate) instances: Vec<Instance>,
     /// Does the program append to lists?
     appends: bool,
+    /// See [`Program`].
+    pub(crate) sums_compensate: bool,
     numbers: HashMap<(usize, Vec<Type>), usize>,
 }
 
@@ -75,7 +80,12 @@ pub(crate) fn infer(program: &Program, arguments: &[Type]) -> Result<Inference, 
     let appends = program.functions.iter().any(|function| function.appends());
     let mut walk = Walk {
         program,
-        found: Inference { instances: Vec::new(), appends, numbers: HashMap::new() },
+        found: Inference {
+            instances: Vec::new(),
+            appends,
+            sums_compensate: program.sums_compensate,
+            numbers: HashMap::new(),
+        },
         current: 0,
         changed: false,
     };
@@ -127,7 +137,8 @@ impl Walk<'_> {
         let mut locals: Vec<Known> = key.1.iter().cloned().map(Some).collect();
         locals.resize(called.locals.len(), None);
         let calls = Vec::new();
-        self.found.instances.push(Instance { function, locals, result: None, calls });
+        let arguments = key.1.clone();
+        self.found.instances.push(Instance { function, arguments, locals, result: None, calls });
         self.found.numbers.insert(key, number);
         self.changed = true;
         Ok(number)
@@ -163,6 +174,12 @@ impl Walk<'_> {
             Statement::Break | Statement::Continue | Statement::Leave => Ok(()),
             Statement::Append { list, value } => {
                 let known = (self.expression(list)?, self.expression(value)?);
+                if let (Kind::Local(local), None, Some(kind)) = (&list.kind, &known.0, &known.1)
+                    && let Some(scalar) = Scalar::of(kind)
+                    && empties(&self.program.functions[self.function()].body, *local)
+                {
+                    return self.set_local(*local, Some(self.found.list(scalar)), list.at);
+                }
                 fits_in_list(&known.0, &known.1, list.at)
             }
             Statement::Return(value) => {
@@ -170,6 +187,11 @@ impl Walk<'_> {
                 self.set_result(known, value.at)
             }
         }
+    }
+
+    /// The number of the function that is gone through.
+    fn function(&self) -> usize {
+        self.found.instances[self.current].function
     }
 
     /// `None` beside another type is left to Python when it comes to that.
@@ -180,7 +202,14 @@ impl Walk<'_> {
             (Some(Type::None), Some(new)) => *new != Type::None,
             (Some(_), Some(Type::None)) | (_, None) => false,
             (Some(old), Some(new)) if old == new => false,
-            _ => return Err(Refusal::new(Reason::ResultOfTwoTypes, at)),
+            (Some(old), Some(new)) => {
+                let Some(either) = old.either(new) else {
+                    return Err(Refusal::new(Reason::ResultOfTwoTypes, at));
+                };
+                self.changed |= *old != either;
+                *result = Some(either);
+                return Ok(());
+            }
         };
         if better {
             *result = known;
@@ -219,8 +248,14 @@ impl Walk<'_> {
             return Err(Refusal::new(Reason::TooLarge, at));
         }
         match &mut self.found.instances[self.current].locals[local] {
-            Some(old) if *old == new => Ok(()),
-            Some(_) => Err(Refusal::new(Reason::VariableOfTwoTypes, at)),
+            Some(old) => {
+                let Some(either) = old.either(&new) else {
+                    return Err(Refusal::new(Reason::VariableOfTwoTypes, at));
+                };
+                self.changed |= *old != either;
+                *old = either;
+                Ok(())
+            }
             empty => {
                 *empty = Some(new);
                 self.changed = true;
@@ -361,8 +396,11 @@ impl Walk<'_> {
             let known = self.expression(value)?;
             match (&common, known) {
                 (None, known) => common = known,
-                (Some(old), Some(new)) if *old != new => {
-                    return Err(Refusal::new(Reason::OperandsOfTwoTypes, value.at));
+                (Some(old), Some(new)) => {
+                    common = old.either(&new);
+                    if common.is_none() {
+                        return Err(Refusal::new(Reason::OperandsOfTwoTypes, value.at));
+                    }
                 }
                 _ => {}
             }
@@ -405,7 +443,7 @@ fn unary(operation: Unary, operand: &Type) -> Option<Type> {
         (Unary::Negate | Unary::Plus, Type::Bool | Type::Int) | (Unary::Invert, Type::Int) => {
             Some(Type::Int)
         }
-        (Unary::Negate | Unary::Plus, Type::Float) => Some(Type::Float),
+        (Unary::Negate | Unary::Plus, Type::Float | Type::Number) => Some(operand.clone()),
         (Unary::Not, _) => Some(Type::Bool),
         // `~True` warns in some versions of Python.
         _ => None,
@@ -431,8 +469,19 @@ pub(crate) fn binary(operation: Binary, left: &Type, right: &Type) -> Option<Typ
     }
     let whole = left.is_whole() && right.is_whole();
     let is_float = !whole;
+    let may_be_whole = *left != Type::Float && *right != Type::Float;
     match operation {
         Binary::Divide => Some(Type::Float),
+        Binary::Add
+        | Binary::Subtract
+        | Binary::Multiply
+        | Binary::FloorDivide
+        | Binary::Modulo
+        | Binary::Power
+            if is_float && may_be_whole =>
+        {
+            Some(Type::Number)
+        }
         Binary::Add
         | Binary::Subtract
         | Binary::Multiply

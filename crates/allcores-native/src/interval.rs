@@ -65,6 +65,20 @@ impl Interval {
         }
     }
 
+    /// Without what lies outside all multiples of a factor.
+    fn multiples(self, factor: i64) -> Self {
+        let Some(size) = factor.checked_abs().filter(|size| *size > 0) else { return self };
+        let high = self.high.checked_sub(self.high.rem_euclid(size));
+        let low = match self.low.rem_euclid(size) {
+            0 => Some(self.low),
+            rest => self.low.checked_add(size - rest),
+        };
+        match (low, high) {
+            (Some(low), Some(high)) if low <= high => Self { low, high },
+            _ => self,
+        }
+    }
+
     fn cut((low, high): (i128, i128)) -> Self {
         let cut = |value: i128| {
             let value = value.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
@@ -106,7 +120,13 @@ pub(crate) fn may_overflow(operation: Binary, a: Interval, b: Interval) -> bool 
 /// Where the results of an operation on ints lie.
 pub(crate) fn binary(operation: Binary, a: Interval, b: Interval) -> Interval {
     if let Some(bounds) = exact(operation, a, b) {
-        return Interval::cut(bounds);
+        let all = Interval::cut(bounds);
+        return match (operation, a.constant(), b.constant()) {
+            (Binary::Multiply, Some(factor), _) | (Binary::Multiply, _, Some(factor)) => {
+                all.multiples(factor)
+            }
+            _ => all,
+        };
     }
     let is_below = |value: Interval| value.low >= 0;
     match operation {

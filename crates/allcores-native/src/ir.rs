@@ -177,7 +177,7 @@ pub enum Kind {
     Item { tuple: Box<Expression>, index: i64 },
     /// `value[indices]`
     Index { value: Box<Expression>, indices: Vec<Expression> },
-    /// `[items]`, of at least one item.
+    /// `[items]`; one without items is assigned to a variable, whose type is that of the list.
     List(Vec<Expression>),
     /// A function of Python's.
     Builtin { builtin: Builtin, arguments: Vec<Expression> },
@@ -265,6 +265,21 @@ impl Function {
     }
 }
 
+/// Does one of the statements make the variable a list without elements?
+pub(crate) fn empties(body: &[Statement], local: Local) -> bool {
+    body.iter().any(|statement| match statement {
+        Statement::Assign { target: Target::Local(target), value } => {
+            *target == local && value.is_empty_list()
+        }
+        Statement::If { body, otherwise, .. }
+        | Statement::While { body, otherwise, .. }
+        | Statement::ForRange { body, otherwise, .. } => {
+            empties(body, local) || empties(otherwise, local)
+        }
+        _ => false,
+    })
+}
+
 /// Does one of the statements assign to the variable? (Expressions do so to those that are loose.)
 pub(crate) fn assigns(body: &[Statement], local: Local) -> bool {
     body.iter().any(|statement| match statement {
@@ -346,8 +361,13 @@ impl Expression {
         self.operands().into_iter().for_each(|each| each.note_named(loose));
     }
 
+    /// Is it `[]`?
+    pub(crate) fn is_empty_list(&self) -> bool {
+        matches!(&self.kind, Kind::List(items) if items.is_empty())
+    }
+
     /// The expressions it consists of.
-    fn operands(&self) -> Vec<&Expression> {
+    pub(crate) fn operands(&self) -> Vec<&Expression> {
         match &self.kind {
             Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) | Kind::None | Kind::Local(_) => vec![],
             Kind::Unary { operand: one, .. }
@@ -372,6 +392,8 @@ impl Expression {
 /// A function and those it calls, itself first.
 #[derive(Clone, Debug)]
 pub struct Program {
+    /// Does `sum` of floats make up for what rounding loses, as from Python 3.12 on?
+    pub sums_compensate: bool,
     /// The functions; calls name them by number.
     pub functions: Vec<Function>,
 }
@@ -384,13 +406,18 @@ impl Program {
     /// [`Malformed`] if these are no such bytes: the two halves don't belong together.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader { bytes, functions: 0, locals: 0 };
+        let sums_compensate = reader.byte()? != 0;
         reader.functions = reader.count()?;
         if reader.functions == 0 {
             return Err(Malformed::Empty);
         }
         let functions =
             (0..reader.functions).map(|_| reader.function()).collect::<Result<_, _>>()?;
-        if reader.bytes.is_empty() { Ok(Self { functions }) } else { Err(Malformed::TooLong) }
+        if reader.bytes.is_empty() {
+            Ok(Self { sums_compensate, functions })
+        } else {
+            Err(Malformed::TooLong)
+        }
     }
 }
 

@@ -5,9 +5,11 @@
 //! worth a guess. While a side is written, the *predicate* says whether the side counts: a guard of a
 //! side that doesn't leaves nothing to Python. Nothing that can trap, and no call, is light.
 
+use cranelift_codegen::ir::{InstBuilder, Value as Register};
+
 use crate::emit::{Emitter, Ended, Value};
 use crate::ir::{Binary, Expression, Kind, Local, Statement, Target, Unary};
-use crate::ranges::join;
+use crate::ranges::{join, opposite};
 use crate::types::Type;
 
 /// Operations on both sides together.
@@ -36,17 +38,16 @@ impl Emitter<'_, '_> {
         }
         locals.sort_unstable();
         locals.dedup();
-        let test_value = self.expression(test)?;
-        let truth = self.truth(&test_value);
+        let [truth, untruth] = self.truths(test)?;
         let before = self.ranges.clone();
         let old: Vec<Value> =
             locals.iter().map(|local| self.local(*local)).collect::<Result<_, _>>()?;
         let mut sides = Vec::new();
         let mut ranges = Vec::new();
-        for (part, counts) in [(body, true), (otherwise, false)] {
+        for (part, counts, predicate) in [(body, true, truth), (otherwise, false, untruth)] {
             self.ranges.clone_from(&before);
             self.scope.refine(&mut self.ranges, test, counts);
-            self.under(truth, counts, |emitter| emitter.body(part))?;
+            self.under(predicate, |emitter| emitter.body(part))?;
             let values: Vec<Value> =
                 locals.iter().map(|local| self.local(*local)).collect::<Result<_, _>>()?;
             sides.push(values);
@@ -74,21 +75,44 @@ impl Emitter<'_, '_> {
     ) -> Result<Option<Value>, Ended> {
         let operations = (self.light(then), self.light(otherwise));
         let (Some(one), Some(other)) = operations else { return Ok(None) };
+        let kinds = (self.scope.kind(then, &self.ranges), self.scope.kind(otherwise, &self.ranges));
+        let (Some(one_kind), Some(other_kind)) = kinds else { return Ok(None) };
+        let Some(kind) = one_kind.either(&other_kind) else { return Ok(None) };
         if !is_light_test(test) || one + other > MOST_OPERATIONS {
             return Ok(None);
         }
-        let test_value = self.expression(test)?;
-        let truth = self.truth(&test_value);
+        let [truth, untruth] = self.truths(test)?;
         let before = self.ranges.clone();
         let mut values = Vec::new();
-        for (side, counts) in [(then, true), (otherwise, false)] {
+        for (side, counts, predicate) in [(then, true, truth), (otherwise, false, untruth)] {
             self.scope.refine(&mut self.ranges, test, counts);
-            values.push(self.under(truth, counts, |emitter| emitter.expression(side))?);
+            values.push(self.under(predicate, |emitter| {
+                let value = emitter.expression(side)?;
+                emitter.converted(&value, &kind)
+            })?);
             self.ranges.clone_from(&before);
         }
         let pairs = values[0].words.iter().zip(&values[1].words);
         let words = pairs.map(|(one, other)| self.choice(truth, *one, *other)).collect();
-        Ok(Some(Value::new(values[0].kind.clone(), words)))
+        Ok(Some(Value::new(kind, words)))
+    }
+
+    /// Is the test true, and is it not.
+    fn truths(&mut self, test: &Expression) -> Result<[Register; 2], Ended> {
+        if let Kind::Compare { first, rest } = &test.kind
+            && let [(comparison, right)] = &rest[..]
+        {
+            let (left, right) = (self.expression(first)?, self.expression(right)?);
+            if !left.kind.is_real() && !right.kind.is_real() {
+                let truth = self.compare(*comparison, &left, &right);
+                return Ok([truth, self.compare(opposite(*comparison), &left, &right)]);
+            }
+            let truth = self.compare(*comparison, &left, &right);
+            return Ok([truth, self.builder.ins().bxor_imm_s(truth, 1)]);
+        }
+        let value = self.expression(test)?;
+        let truth = self.truth(&value);
+        Ok([truth, self.builder.ins().bxor_imm_s(truth, 1)])
     }
 
     /// Which variables a side assigns, and with how many operations; none if it isn't light.
@@ -109,7 +133,7 @@ impl Emitter<'_, '_> {
     }
 
     fn is_light_local(&self, local: Local) -> bool {
-        let is_number = self.places[local].kind.as_ref().is_some_and(Type::is_number);
+        let is_number = self.places[local].kind.as_ref().is_some_and(Type::is_plain_number);
         is_number && self.bound[local] && !self.scope.loose[local]
     }
 

@@ -69,6 +69,13 @@ impl Lists {
         self.all.last_mut().map(|list| &raw mut **list)
     }
 
+    /// Takes the words of the list of which machine code has this address, or that of its words.
+    pub(crate) fn take(&mut self, address: usize) -> Option<Vec<u64>> {
+        let is_it = |list: &List| list.data == address || (&raw const *list).addr() == address;
+        let list = self.all.iter_mut().find(|list| is_it(list))?;
+        Some(std::mem::take(&mut list.words))
+    }
+
     pub(crate) fn clear(&mut self) {
         self.all.clear();
         self.words = 0;

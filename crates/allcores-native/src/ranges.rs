@@ -127,6 +127,11 @@ impl<'a> Scope<'a> {
         if known.is_whole() { known.words[0] } else { Interval::ALL }
     }
 
+    /// The type of a value, if it is known.
+    pub(crate) fn kind(&self, value: &Expression, ranges: &Ranges) -> Option<Type> {
+        self.value(value, ranges).kind
+    }
+
     /// The bounds of each word of a value of so many; none if they aren't known.
     pub(crate) fn words(
         &self,
@@ -295,11 +300,13 @@ impl<'a> Scope<'a> {
             .reduce(|one, other| match (&one.kind, &other.kind) {
                 (None, _) => other,
                 (_, None) => one,
-                (Some(_), Some(_)) if one.words.len() == other.words.len() => Known {
-                    kind: one.kind,
+                (Some(first), Some(second)) if first == second => Known {
                     words: one.words.iter().zip(other.words).map(|(a, b)| a.join(b)).collect(),
+                    kind: one.kind,
                 },
-                _ => Known::nothing(),
+                (Some(first), Some(second)) => {
+                    first.either(second).map_or_else(Known::nothing, Known::of)
+                }
             })
             .unwrap_or_else(Known::nothing)
     }
@@ -339,7 +346,10 @@ pub(crate) fn of_builtin(builtin: Builtin, ranges: &[Interval]) -> Interval {
     }
 }
 
-/// The square of a variable isn't below zero.
+/// The largest int whose square has 64 bits with its sign.
+pub(crate) const ROOT: i64 = 3_037_000_499;
+
+/// The square of a variable isn't below zero, nor above the largest there is.
 pub(crate) fn squared(
     operation: Binary,
     left: &Expression,
@@ -348,7 +358,7 @@ pub(crate) fn squared(
 ) -> Interval {
     match (operation, &left.kind, &right.kind) {
         (Binary::Multiply, Kind::Local(one), Kind::Local(other)) if one == other => {
-            Interval::new(range.low.max(0), range.high.max(0))
+            Interval::new(range.low.max(0), range.high.clamp(0, ROOT * ROOT))
         }
         _ => range,
     }
@@ -363,7 +373,8 @@ fn without(range: Interval, value: i64) -> Interval {
     }
 }
 
-fn opposite(comparison: Comparison) -> Comparison {
+/// What holds where a comparison of ints doesn't.
+pub(crate) fn opposite(comparison: Comparison) -> Comparison {
     match comparison {
         Comparison::Equal => Comparison::NotEqual,
         Comparison::NotEqual => Comparison::Equal,

@@ -2,7 +2,7 @@
 //!
 //! Buffers are only read. Lists are the program's own, see `lists`.
 
-use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Value as Register, types};
 
 use crate::call::{list_push, list_repeat};
@@ -13,6 +13,13 @@ use crate::interval::Interval;
 use crate::ir::{Binary, Builtin, Comparison, Expression, Junction, Kind, Local};
 use crate::lists::{DATA_OFFSET, LENGTH_OFFSET};
 use crate::types::{Element, LENGTHS, Scalar, Type};
+
+/// An index that was found within a length, or within that of a list that grows.
+pub(crate) struct LookedAt {
+    index: Register,
+    of: Register,
+    place: Register,
+}
 
 impl Emitter<'_, '_> {
     /// How many elements a value has.
@@ -41,7 +48,7 @@ impl Emitter<'_, '_> {
                 let mut place = None;
                 for (index, length) in indices.iter().zip(&value.words[1..]) {
                     let index =
-                        if is_inside { index.words[0] } else { self.placed(index, *length) };
+                        if is_inside { index.words[0] } else { self.placed(index, *length, None) };
                     place = Some(match place {
                         None => index,
                         Some(outer) => {
@@ -80,7 +87,7 @@ impl Emitter<'_, '_> {
         let items = elements(value);
         let Some(last) = items.last() else { return Err(self.leave_always(Guard::Index)) };
         let length = self.constant(i64::try_from(items.len()).unwrap_or_default());
-        let place = self.placed(index, length);
+        let place = self.placed(index, length, None);
         let mut words = last.words.clone();
         for (number, item) in (0..).zip(&items[..items.len() - 1]) {
             let is_this = self.builder.ins().icmp_imm_s(IntCC::Equal, place, number);
@@ -91,9 +98,15 @@ impl Emitter<'_, '_> {
         Ok(Value::new(last.kind.clone(), words))
     }
 
-    /// An index as a place from the beginning, which is within the length.
-    fn placed(&mut self, index: &Value, length: Register) -> Register {
+    /// An index as a place from the beginning, which is within the length. A list that grows is
+    /// never shorter than it was.
+    fn placed(&mut self, index: &Value, length: Register, growing: Option<Register>) -> Register {
         let (word, range) = (self.int_of(index), index.range());
+        let of = growing.unwrap_or(length);
+        let known = self.looked_at.iter().find(|known| known.index == word && known.of == of);
+        if let Some(known) = known {
+            return known.place;
+        }
         let place = if range.low >= 0 {
             word
         } else {
@@ -107,6 +120,9 @@ impl Emitter<'_, '_> {
         };
         let is_inside = self.builder.ins().icmp(IntCC::UnsignedLessThan, place, length);
         self.require(is_inside, Guard::Index);
+        if self.predicate.is_none() && (growing.is_none() || range.low >= 0) {
+            self.looked_at.push(LookedAt { index: word, of, place });
+        }
         place
     }
 
@@ -147,7 +163,9 @@ impl Emitter<'_, '_> {
 
     fn place_in_list(&mut self, list: &Value, index: &Value, is_inside: bool) -> Register {
         let [data, length] = self.row_of(list);
-        let place = if is_inside { index.words[0] } else { self.placed(index, length) };
+        let list_that_grows = matches!(list.kind, Type::List(_)).then(|| list.words[0]);
+        let place =
+            if is_inside { index.words[0] } else { self.placed(index, length, list_that_grows) };
         let offset = self.builder.ins().imul_imm_s(place, 8);
         self.builder.ins().iadd(data, offset)
     }
@@ -160,6 +178,12 @@ impl Emitter<'_, '_> {
         let length = self.list_length(list.words[0]);
         let flags = MemFlagsData::trusted();
         [self.builder.ins().load(types::I64, flags, list.words[0], DATA_OFFSET), length]
+    }
+
+    /// A list without elements.
+    pub(crate) fn empty_list(&mut self, kind: Type) -> Value {
+        let zero = self.constant(0);
+        self.new_list(kind, [zero, zero], (zero, zero))
     }
 
     /// A list of these values, which are of one type.
@@ -248,8 +272,11 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    /// `sum(values)` of ints.
+    /// `sum(values)` of numbers of one type.
     pub(crate) fn sum_of(&mut self, values: &Value) -> Result<Value, Ended> {
+        if values.kind.element(1) == Some(Type::Float) {
+            return self.sum_of_floats(values);
+        }
         if let Type::Tuple(_) = values.kind {
             let mut total = Value::within(self.constant(0), Interval::exact(0));
             for item in elements(values) {
@@ -282,6 +309,60 @@ impl Emitter<'_, '_> {
         self.builder.seal_block(head);
         self.go_on_in(end);
         Ok(Value::int(self.builder.block_params(end)[0]))
+    }
+
+    /// `sum(values)` of floats: an int if there are none. From Python 3.12 on it is Neumaier's: what each
+    /// addition loses is added at last (`builtin_sum_impl` of CPython; A. Neumaier, Rundungsfehleranalyse
+    /// einiger Verfahren zur Summation endlicher Summen, 1974).
+    fn sum_of_floats(&mut self, values: &Value) -> Result<Value, Ended> {
+        let length = self.length(values).words[0];
+        let [head, body, end] = [(); 3].map(|()| self.builder.create_block());
+        for block in [head, body, end] {
+            for kind in [types::I64, types::F64, types::F64] {
+                self.builder.append_block_param(block, kind);
+            }
+        }
+        let (first, zero) = (self.constant(0), self.float_constant(0.0));
+        self.jump_with(head, &[first, zero, zero]);
+        self.builder.switch_to_block(head);
+        let [place, total, lost] = self.builder.block_params(head)[..] else { return Err(Ended) };
+        let is_more = self.builder.ins().icmp(IntCC::SignedLessThan, place, length);
+        let all = [place, total, lost].map(BlockArg::Value);
+        self.builder.ins().brif(is_more, body, &all, end, &all);
+        self.go_on_in(body);
+        let [place, total, lost] = self.builder.block_params(body)[..] else { return Err(Ended) };
+        let element = self.index(values, &[Value::within(place, LENGTHS)], true)?.words[0];
+        let sum = self.builder.ins().fadd(total, element);
+        let lost = if self.inference.sums_compensate {
+            let sizes = [total, element].map(|each| self.builder.ins().fabs(each));
+            let [above, below] = [(total, element), (element, total)].map(|(large, small)| {
+                let kept = self.builder.ins().fsub(large, sum);
+                self.builder.ins().fadd(kept, small)
+            });
+            let is_above = self.builder.ins().fcmp(FloatCC::GreaterThanOrEqual, sizes[0], sizes[1]);
+            let more = self.choice(is_above, above, below);
+            self.builder.ins().fadd(lost, more)
+        } else {
+            lost
+        };
+        let next = self.builder.ins().iadd_imm_s(place, 1);
+        self.jump_with(head, &[next, sum, lost]);
+        self.builder.seal_block(head);
+        self.go_on_in(end);
+        let [_, total, lost] = self.builder.block_params(end)[..] else { return Err(Ended) };
+        let mut sum = total;
+        if self.inference.sums_compensate {
+            // It is added if it is neither zero, nor infinite, nor no number.
+            let (size, infinity) =
+                (self.builder.ins().fabs(lost), self.float_constant(f64::INFINITY));
+            let is_some = self.builder.ins().fcmp(FloatCC::GreaterThan, size, zero);
+            let is_finite = self.builder.ins().fcmp(FloatCC::LessThan, size, infinity);
+            let counts = self.builder.ins().band(is_some, is_finite);
+            let whole = self.builder.ins().fadd(total, lost);
+            sum = self.choice(counts, whole, total);
+        }
+        let is_empty = self.builder.ins().icmp_imm_s(IntCC::Equal, length, 0);
+        Ok(Value::new(Type::Number, vec![sum, is_empty]))
     }
 
     /// Has a test found the index below the length? Nothing makes a list shorter.

@@ -1,16 +1,15 @@
 //! Statements in machine code.
 
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, InstBuilder, Value as Register, types};
+use cranelift_codegen::ir::{Block, InstBuilder};
 
 use crate::emit::{Emitter, Ended, Loop, Value};
 use crate::expressions::elements;
 use crate::guard::Guard;
-use crate::ir::{Expression, Local, Statement, Target, assigns};
-use crate::ranges::{Head, Ranges, join_option, of_range};
+use crate::ir::{Expression, Statement, Target};
+use crate::ranges::{Head, Ranges, join_option};
 use crate::types::Type;
 
-type Flow = Result<(), Ended>;
+pub(crate) type Flow = Result<(), Ended>;
 
 impl Emitter<'_, '_> {
     /// All of a function's body.
@@ -33,6 +32,15 @@ impl Emitter<'_, '_> {
 
     fn statement(&mut self, statement: &Statement) -> Flow {
         match statement {
+            Statement::Assign { target: Target::Local(local), value } if value.is_empty_list() => {
+                let kind = self.places[*local].kind.clone();
+                let Some(kind) = kind.filter(|kind| matches!(kind, Type::List(_))) else {
+                    return Err(self.leave_always(Guard::Type));
+                };
+                let list = self.empty_list(kind);
+                self.set_local(*local, &list);
+                Ok(())
+            }
             Statement::Assign { target, value } => {
                 let value = self.expression(value)?;
                 self.assign(target, &value)
@@ -62,9 +70,7 @@ impl Emitter<'_, '_> {
             }
             Statement::Return(value) => {
                 let value = self.expression(value)?;
-                if value.kind != self.result {
-                    return Err(self.leave_always(Guard::Type));
-                }
+                let value = self.converted(&value, &self.result.clone())?;
                 let mut words = vec![self.constant(0)];
                 words.extend(value.words);
                 self.builder.ins().return_(&words);
@@ -96,13 +102,16 @@ impl Emitter<'_, '_> {
         let (yes, no) = (self.builder.create_block(), self.builder.create_block());
         self.test(test, yes, no);
         let before = (self.bound.clone(), self.ranges.clone());
+        let looked_at = self.looked_at.len();
         let mut after: Option<(Block, Vec<bool>)> = None;
         let mut ranges = None;
         for (block, part, truth) in [(yes, body, true), (no, otherwise, false)] {
             self.go_on_in(block);
             (self.bound, self.ranges) = before.clone();
             self.scope.refine(&mut self.ranges, test, truth);
-            if self.body(part).is_err() {
+            let written = self.body(part);
+            self.looked_at.truncate(looked_at);
+            if written.is_err() {
                 continue;
             }
             let (join, bound) =
@@ -145,7 +154,9 @@ impl Emitter<'_, '_> {
         self.poll();
         self.bound.clone_from(&before);
         self.ranges.clone_from(&at_head);
+        let looked_at = self.looked_at.len();
         self.test(test, inside, out);
+        self.looked_at.truncate(looked_at);
         self.builder.seal_block(inside);
         self.bound.clone_from(&before);
         self.go_on_in(out);
@@ -156,112 +167,30 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    /// `target` is set from a counter that the body can't see, so that it may do with it what it likes.
-    fn for_range(
-        &mut self,
-        target: Local,
-        range: &[Expression; 3],
-        body: &[Statement],
-        otherwise: &[Statement],
-    ) -> Flow {
-        let mut bounds = Vec::new();
-        for bound in range {
-            let value = self.expression(bound)?;
-            bounds.push((self.int_of(&value), value.range()));
-        }
-        let [(start, first), (stop, last), (step, by)] = bounds[..] else { return Err(Ended) };
-        let head = Head::For(target, of_range([first, last, by]));
-        let at_head = self.scope.at_head(&self.ranges, head, body);
-        // By one up or down it can't go beyond `stop`; else turns are counted.
-        let beyond = match by.constant() {
-            Some(1) => Some(IntCC::SignedLessThan),
-            Some(-1) => Some(IntCC::SignedGreaterThan),
-            _ => None,
-        };
-        let next = self.builder.declare_var(types::I64);
-        let left = self.builder.declare_var(types::I64);
-        self.builder.def_var(next, start);
-        let [inside, out] = [(); 2].map(|()| self.builder.create_block());
-        let ends = Loop { next: self.builder.create_block(), end: self.builder.create_block() };
-        let before = self.bound.clone();
-        let some = if let Some(beyond) = beyond {
-            self.builder.ins().icmp(beyond, start, stop)
-        } else {
-            let count = self.turns(start, stop, step);
-            self.builder.def_var(left, count);
-            count
-        };
-        self.builder.ins().brif(some, inside, &[], out, &[]);
-        self.builder.switch_to_block(inside);
-        let value = self.builder.use_var(next);
-        self.ranges.clone_from(&at_head);
-        self.set_local(target, &Value::within(value, of_range([first, last, by])));
-        self.within.clear();
-        if by.constant().is_some_and(|by| by > 0) {
-            self.note_below(target, &range[1]);
-            // The length is that of what the variable was before the first turn.
-            self.within.retain(|(_, sequence)| *sequence != target && !assigns(body, *sequence));
-        }
-        let end = self.loop_body(body, ends);
-        self.within.clear();
-        self.go_on_in(ends.next);
-        self.poll();
-        let value = self.builder.use_var(next);
-        let following = self.builder.ins().iadd(value, step);
-        self.builder.def_var(next, following);
-        let some = if let Some(beyond) = beyond {
-            self.builder.ins().icmp(beyond, following, stop)
-        } else {
-            let still = self.builder.use_var(left);
-            let fewer = self.builder.ins().iadd_imm_s(still, -1);
-            self.builder.def_var(left, fewer);
-            fewer
-        };
-        self.builder.ins().brif(some, inside, &[], out, &[]);
-        self.builder.seal_block(inside);
-        self.bound.clone_from(&before);
-        self.ranges = at_head;
-        self.go_on_in(out);
-        self.after_loop((otherwise, ends), end);
-        self.bound = before;
-        self.go_on_in(ends.end);
-        Ok(())
-    }
-
-    /// How many numbers `range(start, stop, step)` has.
-    fn turns(&mut self, start: Register, stop: Register, step: Register) -> Register {
-        let is_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, step, 0);
-        self.guard(is_zero, Guard::Domain);
-        let is_down = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, step, 0);
-        let low = self.builder.ins().select(is_down, stop, start);
-        let high = self.builder.ins().select(is_down, start, stop);
-        let back = self.builder.ins().ineg(step);
-        let size = self.builder.ins().select(is_down, back, step);
-        let some = self.builder.ins().icmp(IntCC::SignedLessThan, low, high);
-        let length = self.builder.ins().isub(high, low);
-        let last = self.builder.ins().iadd_imm_s(length, -1);
-        let steps = self.builder.ins().udiv(last, size);
-        let count = self.builder.ins().iadd_imm_s(steps, 1);
-        let zero = self.constant(0);
-        self.builder.ins().select(some, count, zero)
-    }
-
     /// Gives the bounds where the body breaks the loop, if it does.
-    fn loop_body(&mut self, body: &[Statement], ends: Loop) -> Option<Ranges> {
+    pub(crate) fn loop_body(&mut self, body: &[Statement], ends: Loop) -> Option<Ranges> {
         self.loops.push(ends);
         self.ends.push(None);
+        let looked_at = self.looked_at.len();
         if self.body(body).is_ok() {
             self.builder.ins().jump(ends.next, &[]);
         }
+        self.looked_at.truncate(looked_at);
         self.loops.pop();
         self.ends.pop().flatten()
     }
 
-    fn after_loop(&mut self, (otherwise, ends): (&[Statement], Loop), mut end: Option<Ranges>) {
+    pub(crate) fn after_loop(
+        &mut self,
+        (otherwise, ends): (&[Statement], Loop),
+        mut end: Option<Ranges>,
+    ) {
+        let looked_at = self.looked_at.len();
         if self.body(otherwise).is_ok() {
             self.builder.ins().jump(ends.end, &[]);
             join_option(&mut end, &self.ranges);
         }
+        self.looked_at.truncate(looked_at);
         // If nothing leads to the end, nothing matters there.
         if let Some(end) = end {
             self.ranges = end;

@@ -16,6 +16,9 @@ pub enum Type {
     Int,
     /// A `float`: its bits.
     Float,
+    /// An `int` or a `float`, which only shows at run time: the float that is equal to it, and whether
+    /// it is an int. Such an int has at most 53 bits, and its zero no sign.
+    Number,
     /// A `tuple`: its elements' words, one after the other.
     Tuple(Arc<[Type]>),
     /// Numbers that lie one after the other, to be read: their address, and how many there are in
@@ -140,7 +143,7 @@ impl Type {
             Self::None => 0,
             Self::Bool | Self::Int | Self::Float | Self::List(_) | Self::Foreign(_) => 1,
             Self::Tuple(items) => items.iter().map(Self::width).sum(),
-            Self::Row(_) => 2,
+            Self::Row(_) | Self::Number => 2,
             Self::Buffer(buffer) => 1 + usize::from(buffer.dimensions),
         }
     }
@@ -150,6 +153,7 @@ impl Type {
     pub fn words(&self) -> Vec<Self> {
         match self {
             Self::None => Vec::new(),
+            Self::Number => vec![Self::Float, Self::Bool],
             Self::Tuple(items) => items.iter().flat_map(Self::words).collect(),
             Self::Buffer(_) | Self::List(_) | Self::Row(_) => vec![Self::Int; self.width()],
             Self::Foreign(scalar) => vec![scalar.kind()],
@@ -171,20 +175,61 @@ impl Type {
     }
 
     pub(crate) fn is_number(&self) -> bool {
-        matches!(self, Self::Bool | Self::Int | Self::Float)
+        matches!(self, Self::Bool | Self::Int | Self::Float | Self::Number)
+    }
+
+    /// Is it a number whose type is known, so that it has one word?
+    pub(crate) fn is_plain_number(&self) -> bool {
+        self.is_number() && *self != Self::Number
+    }
+
+    /// Does arithmetic with it go on with floats?
+    pub(crate) fn is_real(&self) -> bool {
+        matches!(self, Self::Float | Self::Number)
+    }
+
+    /// The type of what is of the one type or the other; none if there is none.
+    pub(crate) fn either(&self, other: &Self) -> Option<Self> {
+        let may_be = |kind: &Self| matches!(kind, Self::Int | Self::Float | Self::Number);
+        match (self, other) {
+            _ if self == other => Some(self.clone()),
+            _ if may_be(self) && may_be(other) => Some(Self::Number),
+            (Self::Tuple(one), Self::Tuple(two)) if one.len() == two.len() => {
+                let items = one.iter().zip(two.iter()).map(|(one, two)| one.either(two));
+                items.collect::<Option<_>>().map(Self::Tuple)
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn is_whole(&self) -> bool {
         matches!(self, Self::Bool | Self::Int)
     }
 
-    /// Is it, or has it in it, what exists only within a run or only for reading?
+    /// Has it in it what exists only within a run or only for reading?
     pub(crate) fn is_bound_to_run(&self) -> bool {
         match self {
             Self::Tuple(items) => items.iter().any(Self::is_bound_to_run),
-            Self::Buffer(_) | Self::List(_) | Self::Row(_) | Self::Foreign(_) => true,
+            Self::Buffer(_) | Self::Foreign(_) => true,
             _ => false,
         }
+    }
+
+    /// How many lists are in it.
+    pub(crate) fn lists(&self) -> usize {
+        match self {
+            Self::Tuple(items) => items.iter().map(Self::lists).sum(),
+            Self::List(_) | Self::Row(_) => 1,
+            _ => 0,
+        }
+    }
+
+    /// At which word the first list begins, if it has one.
+    pub(crate) fn place_of_list(&self) -> Option<usize> {
+        let Self::Tuple(items) = self else { return (self.lists() > 0).then_some(0) };
+        let first = items.iter().position(|item| item.lists() > 0)?;
+        let before: usize = items[..first].iter().map(Self::width).sum();
+        items[first].place_of_list().map(|place| before + place)
     }
 
     /// The type of an element found by so many indices.
@@ -211,6 +256,7 @@ impl fmt::Display for Type {
             Self::Bool => f.write_str("bool"),
             Self::Int => f.write_str("int"),
             Self::Float => f.write_str("float"),
+            Self::Number => f.write_str("int or float"),
             Self::Tuple(items) => {
                 f.write_str("(")?;
                 for (index, item) in items.iter().enumerate() {

@@ -6,7 +6,7 @@ use allcores_native::ir::{Builtin, Program};
 use allcores_native::items::{Elements, Item};
 use allcores_native::refuse::Reason;
 use allcores_native::types::{Buffer, Element, Type};
-use allcores_native::{Machine, Run};
+use allcores_native::{Machine, Place, Run};
 use proptest::prelude::*;
 
 /// `def f(a): return a * a`, as the front writes it.
@@ -16,6 +16,7 @@ fn square() -> Vec<u8> {
     let local = [vec![4], place.clone(), number(0)].concat();
     let product = [vec![6], place.clone(), vec![2], local.clone(), local].concat();
     [
+        vec![0],
         number(1),
         [number(1), b"f".to_vec()].concat(),
         place,
@@ -31,15 +32,16 @@ fn machine_code_gives_the_product_or_leaves_it() {
     let program = Program::decode(&square()).unwrap();
     let machine = Machine::new(&program, &[Type::Int]).unwrap();
     let run = Run::new(Box::new(|| false));
-    let mut output = [0];
+    let (mut words, mut list) = ([0], Vec::new());
     let item = |value| {
         let mut item = Item::default();
         item.int(value);
         item
     };
-    assert_eq!(machine.run(&run, 0, &item(12), &mut output), None);
-    assert_eq!(output, [144]);
-    assert_eq!(machine.run(&run, 0, &item(1 << 40), &mut output), Some(Guard::Overflow));
+    assert_eq!(machine.run(&run, 0, &item(12), Place { words: &mut words, list: &mut list }), None);
+    assert_eq!(words, [144]);
+    let place = Place { words: &mut words, list: &mut list };
+    assert_eq!(machine.run(&run, 0, &item(1 << 40), place), Some(Guard::Overflow));
 }
 
 #[test]

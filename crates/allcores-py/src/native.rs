@@ -14,7 +14,7 @@ use allcores_native::error::Error;
 use allcores_native::guard::Guard;
 use allcores_native::items::Items;
 use allcores_native::types::Type;
-use allcores_native::{Look, Machine, ir};
+use allcores_native::{Look, Machine, Place, ir};
 use pyo3::exceptions::{PyInterruptedError, PyKeyboardInterrupt, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyNone, PyTuple};
@@ -93,14 +93,15 @@ impl Program {
         let Some(machine) = self.machine(item.kinds()) else { return Ok(left) };
         let mut output = vec![0; machine.result().width()];
         let (look, seen) = look(brake, periods);
-        let words = (&item, &mut output[..]);
-        let guard = py.detach(|| machine.one(&watch.0, depth, words, look));
+        let mut list = Vec::new();
+        let item = (&item, Place { words: &mut output, list: &mut list });
+        let guard = py.detach(|| machine.one(&watch.0, depth, item, look));
         if guard == Some(Guard::Stopped) {
             return Err(interrupted(&seen));
         }
         self.count(1, guard);
         match guard {
-            None => value(py, machine.result(), &mut output.into_iter()),
+            None => value(py, machine.result(), &mut output.into_iter(), &list),
             Some(_) => Ok(left),
         }
     }
@@ -148,8 +149,10 @@ impl Program {
             }
             self.count(count as u64, outcome.guards.iter().copied().flatten());
             let mut words = outcome.words.into_iter();
+            let mut lists = outcome.lists.into_iter();
             for (&place, guard) in group.places.iter().zip(&outcome.guards) {
-                let result = value(py, machine.result(), &mut words)?;
+                let list = lists.next().unwrap_or_default();
+                let result = value(py, machine.result(), &mut words, &list)?;
                 if guard.is_none() {
                     results[place] = result;
                 }
@@ -282,19 +285,37 @@ fn value<'py>(
     py: Python<'py>,
     kind: &Type,
     words: &mut impl Iterator<Item = u64>,
+    list: &[u64],
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut word = || words.next().unwrap_or_default();
     Ok(match kind {
-        // Neither is ever a result (`Reason::Escapes`).
-        Type::Buffer(_) | Type::List(_) | Type::Row(_) | Type::Foreign(_) | Type::None => {
-            PyNone::get(py).to_owned().into_any()
+        // No buffer is ever a result (`Reason::Escapes`).
+        Type::Buffer(_) | Type::Foreign(_) | Type::None => PyNone::get(py).to_owned().into_any(),
+        Type::List(scalar) | Type::Row(scalar) => {
+            for _ in 0..kind.width() {
+                word();
+            }
+            let items =
+                list.iter().map(|word| value(py, &scalar.kind(), &mut std::iter::once(*word), &[]));
+            PyList::new(py, items.collect::<PyResult<Vec<_>>>()?)?.into_any()
         }
         Type::Bool => PyBool::new(py, word() != 0).to_owned().into_any(),
         Type::Int => word().cast_signed().into_pyobject(py)?.into_any(),
+        Type::Number => {
+            let number = f64::from_bits(word());
+            if word() == 0 {
+                PyFloat::new(py, number).into_any()
+            } else {
+                // It has no more than 53 bits.
+                (number as i64).into_pyobject(py)?.into_any()
+            }
+        }
         Type::Float => PyFloat::new(py, f64::from_bits(word())).into_any(),
         Type::Tuple(kinds) => {
-            let items =
-                kinds.iter().map(|kind| value(py, kind, words)).collect::<PyResult<Vec<_>>>()?;
+            let items = kinds
+                .iter()
+                .map(|kind| value(py, kind, words, list))
+                .collect::<PyResult<Vec<_>>>()?;
             PyTuple::new(py, items)?.into_any()
         }
     })

@@ -53,12 +53,18 @@ class Job:
     def __call__(self, item: Any) -> Any:
         run = self._run
         if run is None:
-            run = self._run = prepared(*self._told)
+            run = self._run = prepared(target.find(self._told[0]), *self._told[1:])
         return run(item)
+
+    def with_called_function(
+        self, made: Callable[[Callable[..., Any]], Callable[..., Any]]
+    ) -> Callable[[Any], Any]:
+        """The same work with what `made` makes of the target, as the compiled rung asks for it."""
+        return prepared(made(target.find(self._told[0])), *self._told[1:])
 
 
 def prepared(
-    where: str,
+    fn: Callable[..., Any],
     source: str,
     drain: str,
     calling: str,
@@ -66,8 +72,7 @@ def prepared(
     retries: int,
     ordered: bool,
 ) -> Callable[[Any], Any]:
-    """What does the work, with all found that it needs."""
-    fn = target.find(where)
+    """What does the work for one record."""
     parse, write = formats.parser(source, header), formats.writer(drain)
     call = caller(fn, calling)
 

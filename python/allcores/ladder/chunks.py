@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 
 MOST_GROWTH = 8
+SLICE_S = 0.05
 
 
 class Sizes:
@@ -363,12 +364,11 @@ class Feed:
         chunk = self._chunks[0]
         return chunk if chunk.has_ended else None
 
-    def _patience(self, deadline: float | None) -> float | None:
+    def _patience(self, deadline: float | None) -> float:
         """How long to wait for a chunk before looking at the time again."""
-        left = None if deadline is None else max(deadline - time.monotonic(), 0)
-        if self._meter is None:
-            return left
-        return self._meter.interval_s if left is None else min(left, self._meter.interval_s)
+        # A Ctrl-C that comes just before a thread begins to wait is not seen until it has waited.
+        longest = SLICE_S if self._meter is None else min(SLICE_S, self._meter.interval_s)
+        return longest if deadline is None else max(0, min(deadline - time.monotonic(), longest))
 
     def _count(self) -> int:
         """The items that are finished, those of running chunks too."""

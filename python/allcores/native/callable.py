@@ -29,6 +29,7 @@ __all__ = ["Native", "Report", "native", "report"]
 SPARE_FRAMES = 60
 DEEPEST = 900
 LEFT = object()
+MOST_KNOWN = 32
 
 
 class _Engine:
@@ -37,10 +38,13 @@ class _Engine:
     def __init__(self) -> None:
         self.watch = Watch()
         self.kept: list[Watch] = []
+        self.known: dict[FunctionType, Native] = {}
+        self.lock = threading.Lock()
 
     def renew(self) -> None:
         """A forked child has no thread that watches; the parent's watch is left as it was."""
         self.kept.append(self.watch)
+        self.lock = threading.Lock()
         self.watch = Watch()
 
 
@@ -253,9 +257,31 @@ def native(function: Callable[..., Any]) -> Native:
     return function if isinstance(function, Native) else Native(function)
 
 
+def known(function: Callable[..., Any]) -> Native:
+    """The same compiled function each time, if it is among those that were asked for last.
+
+    Only what can be compiled is kept: functions that close over numbers and such functions.
+    """
+    if type(function) is not FunctionType:  # others may be equal and not the same
+        return native(function)
+    with _engine.lock:
+        found = _engine.known.pop(function, None)
+        if found is None:
+            found = Native(function)
+            if not found.is_compiled():
+                return found
+            if len(_engine.known) == MOST_KNOWN:
+                del _engine.known[next(iter(_engine.known))]
+        _engine.known[function] = found
+        return found
+
+
 def report(function: Callable[..., Any]) -> Report:
-    """What was compiled of a function that `native` gave, and what was left to Python."""
-    compiled = native(function)
+    """What was compiled of a function, and what was left to Python.
+
+    The function is one that `native` gave, or that this rung has run.
+    """
+    compiled = known(function)
     program = compiled._ready()
     if program is None:
         return Report(compiled.refusal, {}, 0, {})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import builtins
 import math
+import sys
 from types import CellType, FunctionType, ModuleType
 
 from . import encode
@@ -27,6 +28,7 @@ __all__ = ["Bindings", "Lowered", "lower"]
 
 MOST_FUNCTIONS = 64
 ABSENT = object()
+SUMS_COMPENSATE = sys.version_info >= (3, 12)
 
 TWINS: dict[int, str] = {
     id(getattr(math, name[5:]) if name.startswith("math.") else getattr(builtins, name)): name
@@ -90,7 +92,8 @@ def lower(function: FunctionType, unwrap: Callable[[object], object]) -> Lowered
             codes.append(_Function(program, program.functions[len(codes)]).lowered())
     except RecursionError:
         raise Refusal(Reason.TOO_LARGE, function.__code__.co_firstlineno) from None
-    return Lowered(counted(codes), program.bindings, program.is_recursive)
+    head = bytes([SUMS_COMPENSATE])
+    return Lowered(head + counted(codes), program.bindings, program.is_recursive)
 
 
 class _Program:
@@ -172,6 +175,11 @@ class _Function:
                 return [bytes([Mark.APPEND]) + self.expression(value) + self.expression(item)]
             case ast.Expr(value):
                 return [bytes([Mark.EVALUATE]) + self.expression(value)]
+            case ast.Assign([ast.Name() as target], ast.List([]) as value) | ast.AnnAssign(
+                ast.Name() as target, _, ast.List([]) as value
+            ):
+                empty = tagged(Tag.LIST, value, counted([]))
+                return [bytes([Mark.ASSIGN]) + self.target(target) + empty]
             case ast.Assign(targets, value):
                 return self.assignment(targets, value)
             case ast.AnnAssign(ast.Name() as target, _, value):
@@ -434,6 +442,8 @@ class _Function:
             case ast.Compare(left, [ast.Is() | ast.IsNot() as identity], [ast.Constant(None)]):
                 expected = bytes([isinstance(identity, ast.Is)])
                 return tagged(Tag.IS_NONE, node, self.expression(left), expected)
+            case ast.Compare(left, [ast.In() | ast.NotIn() as membership], [values]):
+                return self.membership(node, left, values, isinstance(membership, ast.In))
         rest = []
         for operation, right in zip(node.ops, node.comparators, strict=True):
             code = encode.COMPARISONS.get(type(operation))
@@ -441,6 +451,27 @@ class _Function:
                 raise Refusal.at(node, Reason.EXPRESSION)
             rest.append(bytes([code]) + self.expression(right))
         return tagged(Tag.COMPARE, node, self.expression(node.left), counted(rest))
+
+    def membership(
+        self, node: ast.Compare, left: ast.expr, values: ast.expr, expected: bool
+    ) -> bytes:
+        """`left in (1, 2)`: is it equal to one of these constants, looked at once?"""
+        if not isinstance(values, ast.Tuple | ast.List | ast.Set) or not values.elts:
+            raise Refusal.at(node, Reason.EXPRESSION)
+        spare = count(self.spare_local())
+        value = tagged(Tag.NAMED, left, spare, self.expression(left))
+        equal = bytes([encode.COMPARISONS[ast.Eq]])
+        tests = []
+        for each in values.elts:
+            try:
+                constant = ast.literal_eval(each)
+            except ValueError:  # what it is, and whether it raises, shows at run time
+                raise Refusal.at(each, Reason.EXPRESSION) from None
+            right = self.constant(each, constant)
+            tests.append(tagged(Tag.COMPARE, node, value, counted([equal + right])))
+            value = tagged(Tag.LOCAL, left, spare)
+        found = tagged(Tag.JUNCTION, node, bytes([1]), counted(tests))
+        return found if expected else tagged(Tag.UNARY, node, bytes([encode.UNARY[ast.Not]]), found)
 
     # Calls and names
 
@@ -458,6 +489,10 @@ class _Function:
         twin = TWINS.get(id(called))
         if twin is None:
             raise Refusal.at(node, Reason.CALL)
+        if twin == "math.log" and len(arguments) == 2:  # CPython divides two logarithms too
+            log = bytes([encode.BUILTINS[twin]])
+            parts = [tagged(Tag.BUILTIN, node, log, counted([each])) for each in arguments]
+            return tagged(Tag.BINARY, node, bytes([encode.BINARY[ast.Div]]), *parts)
         return tagged(Tag.BUILTIN, node, bytes([encode.BUILTINS[twin]]), counted(arguments))
 
     def defaults(self, node: ast.Call, called: FunctionType) -> list[bytes]:

@@ -6,22 +6,22 @@ Each chunk of a map is one call into the engine. What is left to Python runs in 
 one at a time: always right, seldom faster.
 
 Machine code looks up twenty times a second. So this rung can do what threads can't: a call is
-stopped by Ctrl-C, and by `timeout`, which is kept to a tenth of a second. A call that is left to
-Python is not stopped; it fails when it ends too late. A function that can't be compiled at all has
-no `timeout` here.
+stopped by Ctrl-C, and by `timeout`, which is kept to a tenth of a second. So is a call that is left
+to Python (`native.limits`), which may be done to functions that could be compiled, and no others:
+a function that can't be compiled has no `timeout` here, as it has none on threads.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 
 from ..._core import Brake
 from ...errors import TaskTimeout
-from ...native.callable import LEFT, Native, native
+from ...native.callable import LEFT, Native, known
+from ...native.limits import OutOfTime, within
 from ...pool import codec
 from ...pool.blocks import Blocks, deadline_after
 from ...pool.shares import unshared
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 PERIOD_S = 0.05
 """How often machine code looks up."""
-MOST_FUNCTIONS = 64
 
 
 class NativeExecutor(ThreadsExecutor):
@@ -61,8 +60,6 @@ class NativeExecutor(ThreadsExecutor):
             )
         )
         self._brake = Brake()
-        self._compiled: dict[Callable[..., Any], Native] = {}
-        self._compiling = threading.Lock()
 
     def map(  # type: ignore[override]
         self, fn: Callable[..., T], *iterables: Iterable[Any], options: CallOptions = PLAIN
@@ -72,6 +69,10 @@ class NativeExecutor(ThreadsExecutor):
             return iter(())
         if here.is_of(self._crew):
             return self._inside.map(fn, *iterables, options=options)
+        with_called: Callable[..., Any] | None = getattr(type(fn), "with_called_function", None)
+        if with_called is not None:  # it makes one call of a function that may be compiled
+            fn = with_called(fn, lambda called: self._limited(called, options))
+            return super().map(fn, *iterables, options=options.changed(timeout=None))
         compiled = self._native(fn, options)
         feed = NativeFeed(self, compiled, fn, iterables, options)
         self._feeds.add(feed)
@@ -93,20 +94,15 @@ class NativeExecutor(ThreadsExecutor):
 
     def _applied(self, fn: Callable[..., T], options: CallOptions | None) -> Callable[..., T]:
         chosen = PLAIN if options is None else options
-        call = Limited(self._native(fn, chosen), chosen.timeout, self._brake)
+        call = self._limited(fn, chosen)
         return chosen.changed(timeout=None).applied_to(call)
+
+    def _limited(self, fn: Callable[..., Any], options: CallOptions) -> Limited:
+        return Limited(self._native(fn, options), options.timeout, self._brake)
 
     def _native(self, fn: Callable[..., Any], options: CallOptions) -> Native:
         """The compiled function, the same each time. Raises for a `timeout` that can't be kept."""
-        with self._compiling:
-            try:
-                found = self._compiled.get(fn)
-            except TypeError:  # it can't be a key
-                found = native(fn)
-            if found is None:
-                if len(self._compiled) == MOST_FUNCTIONS:
-                    self._compiled.clear()
-                found = self._compiled[fn] = native(fn)
+        found = known(fn)
         if options.timeout is not None and not found.is_compiled():
             refuse_timeout(self.name, f"the function runs in Python: {found.refusal}")
         return found
@@ -189,11 +185,15 @@ class Limited:
             raise CancelledError from None
         except TimeoutError:
             raise self._too_late(args) from None
-        if result is LEFT:
-            result = self.in_python(*args, **kwargs)
-            if self._limit is not None and time.monotonic() - begun > self._limit:
-                raise self._too_late(args)
-        return result
+        if result is not LEFT:
+            return result
+        if self._limit is None:
+            return self.in_python(*args, **kwargs)
+        rest = self._limit - (time.monotonic() - begun)
+        try:
+            return within(rest, lambda: self.in_python(*args, **kwargs))
+        except OutOfTime:
+            raise self._too_late(args) from None
 
     def in_python(self, /, *args: Any, **kwargs: Any) -> Any:
         """The call, made by Python."""
@@ -218,7 +218,7 @@ class MachineCode:
     def refusal(self, fn: Callable[..., object] | None = None) -> Refusal | None:
         if fn is None:
             return None
-        compiled = native(fn)
+        compiled = known(fn)
         if compiled.is_compiled():
             return None
         return Refusal(
