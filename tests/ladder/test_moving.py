@@ -40,6 +40,9 @@ class Script:
 
     def begin(self, *_: Any) -> None: ...
 
+    def keeps(self, left: int | None) -> int:
+        return 3
+
     def begun(self) -> None: ...
 
     def end(self) -> None: ...

@@ -21,7 +21,8 @@ from collections.abc import Callable
 
 from .._core import advise
 from . import machine, state
-from .probe import Probe, Unpicklable, Watch
+from .caller import CALLER
+from .probe import Probe, Unpicklable, Watch, hurried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from .._core import Verdict
 
-CALLER = "serial"
 BLOCK_NS = 500_000
 """What a block in the caller should take."""
 MOST_ITEMS = 65_536
@@ -44,6 +44,8 @@ WATCHED_NS = 3_000_000
 """So long the lock is watched before a decision between threads and processes."""
 LOOK_AWAY_NS = 40_000_000
 """So much waiting for results, and it looks whether the rung is worth it."""
+WAITED_NS = 300_000
+"""Results that were waited for so long had not been there."""
 LEAST_WAITS = 4
 """And so many waits, the longest of which doesn't count."""
 TOO_SLOW = 1.1
@@ -51,6 +53,8 @@ TOO_SLOW = 1.1
 EARLY_TIMES, EARLY_S = 1.25, 0.01
 """Others begin elsewhere while the first item runs only if so many times, and seconds, are gained.
 """
+STARTING = 0.75
+"""The share of a rung's start for which the caller goes on; the rest is its own work."""
 OTHERS = ("interpreters", "native", "cluster")
 
 
@@ -87,6 +91,7 @@ class Judge:
         self._look_at_ns = FIRST_LOOK_NS
         self._watch: Watch | None = None
         self._start: str | None = None
+        self._left_at_ns = 0
         self._is_away = False
         self._was_early = False
         self._away_ns = 0
@@ -169,7 +174,9 @@ class Judge:
         measured = probe.measured(left)
         if free_share is not None:
             measured["free_share"] = free_share
-        constants = machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
+        constants = self._constants()
+        # While workers start the caller goes on at its own speed, which is half of theirs or less.
+        constants["processes_start_ns"] *= 1 - STARTING / 2
         excluded = dict(self._excluded)
         for rung, away_ns in self._slow.items():
             if away_ns > probe.item_ns() / TOO_SLOW:
@@ -183,7 +190,22 @@ class Judge:
         if verdict.rung in self._rungs:
             self._leave_for(verdict.rung)
 
+    def keeps(self, left: int | None) -> int:
+        """How many of the items that are `left` the caller should run while the rung starts."""
+        item_ns = self._probe.item_ns()
+        if self._was_early or self._where in self._open or not item_ns:
+            return 0
+        constants = self._constants()
+        start_ns = sum(constants[name] for name in machine.starts(self._where))
+        most = self._probe.done if left is None else left // 3
+        return min(int(STARTING * start_ns / item_ns), most)
+
+    def _constants(self) -> dict[str, Any]:
+        """The machine's, as things are for this map."""
+        return machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
+
     def _leave_for(self, rung: str) -> None:
+        self._left_at_ns = time.perf_counter_ns()
         self._where = rung
         self._start = machine.start_of(rung)
         self._is_away = False
@@ -208,7 +230,8 @@ class Judge:
                 return True
             self._was_early = True
             self._leave_for(rung)
-            go(rung)
+            with hurried():
+                go(rung)
             return False
 
         self._watch = Watch(on_tick)
@@ -233,8 +256,7 @@ class Judge:
         # It will be as much as it is now, so there is no doubt in it.
         measured.update(wall_ns=[float(passed_ns)] * 100, done=1)
         measured.update(busy_cores=max(busy, 1.0 - free_share), free_share=free_share)
-        constants = machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
-        verdict = advise(measured, constants, list(self._excluded.items()))
+        verdict = advise(measured, self._constants(), list(self._excluded.items()))
         seconds = {rung: terms[-1][1] for rung, terms in verdict.predictions}
         if (
             verdict.rung not in self._rungs
@@ -303,10 +325,15 @@ class Judge:
             self._come_back(away_ns, f"an item took {there:.3f} ms there and {back:.3f} ms here")
 
     def _learn_start(self, waited_ns: int) -> None:
-        """How long the rung's start took, if that can be told from its first items."""
+        """How long the rung's start took, if that can be told from its first items: if they were
+        waited for, or were there sooner than was thought.
+        """
         name = self._start
-        start_ns = waited_ns - 2 * self._probe.item_ns()
-        if name and self._where not in self._open and not self._was_early and start_ns > 0:
+        passed_ns = time.perf_counter_ns() - self._left_at_ns
+        start_ns = passed_ns - 2 * self._probe.item_ns()
+        if not name or self._where in self._open or self._was_early or start_ns <= 0:
+            return
+        if waited_ns >= WAITED_NS or start_ns < machine.here().value(name):
             machine.here().learn(name, start_ns)
 
     def _come_back(self, away_ns: float, why: str) -> None:

@@ -166,6 +166,11 @@ _STARTS = {
 }
 
 
+def starts(rung: str) -> tuple[str, ...]:
+    """The names of what a rung's start consists of, as `Machine.constants` has them."""
+    return tuple(name for name in _STARTS.get(rung, ()) if name != "server_start_ns")
+
+
 def start_of(rung: str) -> str | None:
     """The name of what a rung's start takes as things are; None if it is part of another's."""
     if rung == "processes" and threading.active_count() > 1:

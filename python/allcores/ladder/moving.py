@@ -9,7 +9,8 @@ It begins in the caller: the first items are run for real, and measured. A *judg
 block where the rest shall run. On another rung that is a map over a *tap* on the same items; when
 the judge wants them elsewhere the tap is closed, what was taken ends where it is, and the rest goes
 on from there. So nothing runs twice, and results, indices and progress go on as if there were one
-map.
+map. While a rung starts the caller goes on (`caller`): the rung's map begins behind the items that
+the caller keeps.
 """
 
 from __future__ import annotations
@@ -25,52 +26,29 @@ from ..pool.feed import Part
 from ..pool.lead import length_of
 from .backends.serial import SerialMap
 from .blocks import Blocks
-from .probe import cpu_clock
+from .caller import CALLER, CallerMap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .backends.base import RungExecutor
-    from .blocks import Block
+    from .caller import CallerJudge
     from .options import CallOptions
     from .progress import Meter
 
-    class Judge(Protocol):
+    class Judge(CallerJudge, Protocol):
         """Says where the items of one map shall run."""
-
-        def block_size(self, done: int) -> int:
-            """How many items the next block in the caller should hold."""
-
-        def on_block(
-            self, items: list[Any], values: list[Any], failed: bool, wall_ns: int, cpu_ns: int
-        ) -> None:
-            """The caller ran these items; if one `failed` its value is None."""
 
         def on_away(self, count: int, stats: dict[str, int], waited_ns: int) -> None:
             """Results of `count` items came from the rung that was chosen, whose `stats` are so,
             after so long a wait.
             """
 
-        def where(self, left: int | None) -> str:
-            """The rung for what is `left`: "serial" for the caller."""
-
-        def begin(self, items: list[Any], left: int | None, go: Callable[[str], None]) -> None:
-            """The first item is about to run, and `left` after it; `go` has these begin on a rung
-            meanwhile. It is called from another thread, at most once.
-            """
-
-        def begun(self) -> None:
-            """The first item has ended; `go` is not called any more, and if it was it has
-            returned.
-            """
-
         def end(self) -> None:
             """The map is over."""
 
     OpenRung = Callable[[str], RungExecutor]
-
-CALLER = "serial"
 
 
 class Tap:
@@ -106,57 +84,6 @@ class SizedTap(Tap):
 
     def __len__(self) -> int:
         return self._length
-
-
-class CallerMap(SerialMap):
-    """The blocks that run in the caller, until the judge wants the rest elsewhere."""
-
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        items: Iterator[Any],
-        options: CallOptions,
-        judge: Judge,
-        length: int | None,
-        go: Callable[[str], None] | None = None,
-    ) -> None:
-        """`go` has what is left after the first item begin on a rung while that item runs."""
-        super().__init__(fn, (items,), options)
-        self._go = go
-        self._clock = cpu_clock()
-        self._length = length
-        self._judge = judge
-        self._bound = options.buffersize
-        self.wants_to_move = False
-
-    def next_block(self, deadline: float | None) -> Block | None:
-        self._check_time(deadline)
-        if self._error is not None:
-            return self._raise()
-        if self._over:
-            return None
-        left = None if self._length is None else self._length - self._done
-        if self._judge.where(left) != CALLER:
-            self.wants_to_move = self._over = True
-            return None
-        done = self._done + self._first
-        size = 1 if self._bound is not None else min(self._judge.block_size(done), done + 1)
-        items = self.take(size)
-        if not items:
-            return None
-        go, self._go = self._go, None
-        if go is not None:
-            self._judge.begin(items, None if left is None else left - len(items), go)
-        try:
-            begun_ns, cpu_ns = time.perf_counter_ns(), self._clock()
-            values, errors = block = self.run_items(items)
-            cpu_ns = self._clock() - cpu_ns
-            wall_ns = time.perf_counter_ns() - begun_ns
-        finally:
-            if go is not None:
-                self._judge.begun()
-        self._judge.on_block(items, values, bool(errors), wall_ns, cpu_ns)
-        return block
 
 
 class Ahead:
@@ -209,10 +136,10 @@ class _Meanwhile:
     def __init__(self, moving: Moving) -> None:
         self._moving = ref(moving)
 
-    def __call__(self, name: str) -> None:
+    def __call__(self, name: str, done: int) -> None:
         moving = self._moving()
         if moving is not None:
-            moving._begin_meanwhile(name)
+            moving._begin_meanwhile(name, done)
 
 
 class Moving(Unroll):
@@ -339,19 +266,24 @@ class Moving(Unroll):
     def _begin_in_caller(self) -> Blocks:
         left = None if self._length is None else self._length - self._done
         self._tap = self._rung = None
-        go = None if self._done else _Meanwhile(self)
         self._caller = self._context.copy().run(
-            CallerMap, self._fn, self._items, self._rest(self._done), self._judge, left, go
+            CallerMap,
+            self._fn,
+            self._items,
+            self._rest(self._done),
+            self._judge,
+            left,
+            _Meanwhile(self),
         )
         keeps = self._options.return_exceptions
         phase = Blocks(self._caller, within=None, return_exceptions=keeps)
         phase._deadline = self._deadline
         return phase
 
-    def _begin_meanwhile(self, name: str) -> None:
-        """Has all but the first item begin on a rung, while the caller runs the first."""
+    def _begin_meanwhile(self, name: str, done: int) -> None:
+        """Has all but the first `done` items begin on a rung, while the caller runs these."""
         try:
-            self._ahead = self._begun_on(name, 1)
+            self._ahead = self._begun_on(name, done)
         except BaseException as error:
             self._ahead = error
 
