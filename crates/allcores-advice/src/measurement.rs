@@ -18,7 +18,7 @@ pub struct Measurement {
     pub result_bytes: f64,
     /// Bytes of the function, sent to each worker once.
     pub function_bytes: f64,
-    /// Pickling the function, once.
+    /// Pickling the function once, without keeping the bytes.
     pub function_pickle_ns: f64,
     /// Pickling an item's arguments: the caller does.
     pub pickle_ns: f64,

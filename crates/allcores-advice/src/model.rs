@@ -101,8 +101,7 @@ pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<
             };
             let (bytes_in, bytes_out) = (machine.bytes_in_per_s, machine.bytes_out_per_s);
             at(Costs {
-                // The function is pickled before any of it, and unpickled by all at a time.
-                start_ns: start_ns + 2.0 * measured.function_pickle_ns,
+                start_ns: start_ns + THERE_AND_MADE * measured.function_pickle_ns,
                 worker_ns,
                 move_in_ns: machine.item_ns / 2.0
                     + measured.pickle_ns
@@ -119,7 +118,7 @@ pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<
         Rung::Cluster => {
             let remote = machine.remote?;
             at(Costs {
-                start_ns: remote.start_ns + 2.0 * measured.function_pickle_ns,
+                start_ns: remote.start_ns + THERE_AND_MADE * measured.function_pickle_ns,
                 worker_ns: 0.0,
                 move_in_ns: remote.item_ns / 2.0
                     + measured.pickle_ns
@@ -150,6 +149,11 @@ const LUMPY: f64 = 4.0;
 
 /// Among so few workers somebody has the lock or a core anyway.
 const FEW_STALLED: f64 = 4.0;
+
+/// The function is pickled before any of it, and unpickled by all at a time. That keeps the bytes, and
+/// makes objects in memory that nobody has touched: so many times what was measured, which does
+/// neither.
+const THERE_AND_MADE: f64 = 6.0;
 
 /// What a rung of workers costs.
 struct Costs {

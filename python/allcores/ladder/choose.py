@@ -42,6 +42,8 @@ FEW = 128
 """With so many items the first one is a noticeable part of all."""
 WATCHED_NS = 3_000_000
 """So long the lock is watched before a decision between threads and processes."""
+UNCLEAR = 0.05, 0.5
+"""A share of time in which the lock was free that is worth a longer watch, up to four times."""
 LOOK_AWAY_NS = 40_000_000
 """So much waiting for results, and it looks whether the rung is worth it."""
 WAITED_NS = 300_000
@@ -55,6 +57,9 @@ EARLY_TIMES, EARLY_S = 1.25, 0.01
 """
 STARTING = 0.75
 """The share of a rung's start for which the caller goes on; the rest is its own work."""
+MADE_THERE = 4.0
+"""Unpickling a function in a worker that has just started, in times of what it was measured with.
+"""
 OTHERS = ("interpreters", "native", "cluster")
 
 
@@ -144,12 +149,19 @@ class Judge:
                 self._watch = Watch()
             else:
                 self._decide(verdict)
-        elif self._watch.passed_ns() >= WATCHED_NS:
+        elif self._has_watched(self._watch):
             self._stop_watch()
             verdict = self._advice(left)
             if verdict.rung == "processes" and self._needs_state():
                 verdict = self._advice(left)
             self._decide(verdict)
+
+    def _has_watched(self, watch: Watch) -> bool:
+        """Whether it is clear by now whether the lock is free; of a few wakes each counts much."""
+        passed_ns = watch.passed_ns()
+        if passed_ns < WATCHED_NS:
+            return False
+        return passed_ns >= 4 * WATCHED_NS or not UNCLEAR[0] < watch.share() < UNCLEAR[1]
 
     def _needs_state(self) -> bool:
         """Whether the function needs what can't be sent; processes are excluded then."""
@@ -168,9 +180,21 @@ class Judge:
     def _advice(self, left: int | None, *, free_share: float | None = None) -> Verdict:
         probe = self._probe
         try:
-            probe.weigh()
+            probe.weigh_data()
+            verdict = self._asked(left, free_share)
+            if verdict.rung != "processes" or probe.is_weighed:
+                return verdict
+            # A function may hold much. Its weight is looked for while less than a sixth of what is
+            # gained has gone into that; whatever weighs more is not worth it, by the model.
+            seconds = {rung: terms[-1][1] for rung, terms in verdict.predictions}
+            probe.weigh_function(1e9 * (seconds[CALLER] - seconds["processes"]) / 6)
         except Unpicklable as error:
             self._excluded["processes"] = str(error)
+        return self._asked(left, free_share)
+
+    def _asked(self, left: int | None, free_share: float | None) -> Verdict:
+        """What the adviser says to what is known."""
+        probe = self._probe
         measured = probe.measured(left)
         if free_share is not None:
             measured["free_share"] = free_share
@@ -197,6 +221,8 @@ class Judge:
             return 0
         constants = self._constants()
         start_ns = sum(constants[name] for name in machine.starts(self._where))
+        if self._where == "processes":
+            start_ns += MADE_THERE * self._probe.measured(left)["function_pickle_ns"]
         most = self._probe.done if left is None else left // 3
         return min(int(STARTING * start_ns / item_ns), most)
 
@@ -247,7 +273,7 @@ class Judge:
         if self._is_unsendable is None:
             try:
                 probe.weigh_arguments(items)
-                probe.weigh()
+                probe.weigh_function(passed_ns / 10)
                 self._is_unsendable = False
             except Unpicklable as error:
                 self._excluded["processes"] = str(error)
@@ -264,7 +290,7 @@ class Judge:
             or seconds[CALLER] - seconds[verdict.rung] < EARLY_S
         ):
             return None
-        if verdict.rung == "processes" and self._needs_state():
+        if verdict.rung == "processes" and (self._needs_state() or not probe.is_weighed):
             return None
         self.verdict = verdict
         self.reason = f"{verdict.reason}, while the first item runs"

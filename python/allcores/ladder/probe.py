@@ -18,13 +18,14 @@ Time in which the watch waited for a core is left out: others on the machine hol
 
 from __future__ import annotations
 
+import math
 import pickle
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .._core import is_plain
 from ..pool.codec import Encoder
@@ -47,6 +48,8 @@ PICKLING = (
     "result_pickle_ns",
     "result_unpickle_ns",
 )
+STREAMED = 0.5
+"""The share of pickling that it takes where nothing is kept of it."""
 LARGE = 1_000_000
 """Bytes; what has so many is not pickled to find out how long that takes."""
 COPIED_BYTES_A_NS = 4.0
@@ -74,6 +77,7 @@ class Probe:
     Attributes:
         done: items that have run in the caller.
         wall_ns: what they took.
+        is_weighed: whether it is known what the function weighs.
     """
 
     def __init__(self, fn: Callable[..., Any]) -> None:
@@ -85,7 +89,9 @@ class Probe:
         self._sample: tuple[list[Any], list[Any]] | None = None
         self._weight: dict[str, float] = {}
         self._weighing_ns = 0
-        self._function_bytes: float | None = None
+        self._function_bytes = 0.0
+        self._tried_ns = 0.0
+        self.is_weighed = False
         self.free_share: float | None = None
 
     def run(self, args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
@@ -133,13 +139,27 @@ class Probe:
         return sum(cpu for _, _, cpu in self._blocks) / wall_ns if wall_ns else 1.0
 
     def weigh(self) -> None:
-        """Pickles a sample of arguments and results, and the function, if that was not done since
-        the last block and does not take a noticeable share of the work. Raises `Unpicklable`.
+        """Pickles the function, and a sample of arguments and results. Raises `Unpicklable`."""
+        self.weigh_function()
+        self.weigh_data()
+
+    def weigh_function(self, most_ns: float = math.inf) -> None:
+        """Pickles the function, if that was not done; for so long at most, then its weight is what
+        was found until then, and looked for again when it may take twice as long. Raises
+        `Unpicklable`.
         """
-        if self._function_bytes is None:
-            size, spent_ns, _ = _weight(self._fn, "unpicklable_function")
-            self._function_bytes = float(size)
-            self._weight["function_pickle_ns"] = spent_ns
+        if self.is_weighed or most_ns < 2 * self._tried_ns:
+            return
+        self._tried_ns = most_ns
+        size, spent_ns = _weight_of_function(self._fn, most_ns)
+        self.is_weighed = spent_ns < most_ns
+        self._function_bytes = float(size)
+        self._weight["function_pickle_ns"] = spent_ns
+
+    def weigh_data(self) -> None:
+        """Pickles a sample of arguments and results, if that was not done since the last block and
+        does not take a noticeable share of the work. Raises `Unpicklable`.
+        """
         if self._sample is None or self._weighing_ns > MOST_WEIGHING * self.wall_ns:
             return
         items, values = self._sample
@@ -182,10 +202,63 @@ class Probe:
             "free_share": max(1.0 - busy, 0.0) if free is None else free,
             "argument_bytes": self._weight.get("argument_bytes", 0.0),
             "result_bytes": self._weight.get("result_bytes", 0.0),
-            "function_bytes": self._function_bytes or 0.0,
+            "function_bytes": self._function_bytes,
             **{name: self._weight.get(name, 0.0) for name in PICKLING},
             "native_speedup": None,
         }
+
+
+class _TooHeavy(Exception):
+    """What is pickled has taken its time."""
+
+
+class _Scale:
+    """A file for a pickler, who writes each 64 KiB, that is full after so long a time."""
+
+    def __init__(self, most_ns: float) -> None:
+        self._until_ns = time.perf_counter_ns() + most_ns
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        self.size += (size := memoryview(data).nbytes)
+        if time.perf_counter_ns() > self._until_ns:
+            raise _TooHeavy
+        return size
+
+    def put(self, buffer: pickle.PickleBuffer) -> None:
+        """Takes a large buffer, beside the pickle."""
+        self.size += buffer.raw().nbytes
+
+
+def _weight_of_function(fn: Callable[..., Any], most_ns: float) -> tuple[int, float]:
+    """The bytes of a function when pickled, and the nanoseconds that this takes where nothing is
+    kept; of what takes more than `most_ns`, what there was by then.
+    """
+    begun_ns = time.perf_counter_ns()
+    scale = _Scale(most_ns)
+    try:
+        try:
+            pickle.Pickler(scale, 5, buffer_callback=scale.put).dump(fn)
+        except _TooHeavy:
+            raise
+        except Exception:
+            # By value, then; what it holds is the most of that.
+            for each in _held_by(fn):
+                with suppress(pickle.PicklingError, AttributeError, TypeError):
+                    pickle.Pickler(scale, 5, buffer_callback=scale.put).dump(each)
+            size, spent_ns, _ = _weight(fn, "unpicklable_function")
+            return size, spent_ns * STREAMED
+    except _TooHeavy:
+        pass
+    return scale.size, float(time.perf_counter_ns() - begun_ns)
+
+
+def _held_by(fn: Callable[..., Any]) -> Iterator[Any]:
+    """What a function's closure and defaults hold."""
+    for cell in getattr(fn, "__closure__", None) or ():
+        with suppress(ValueError):  # it is empty
+            yield cell.cell_contents
+    yield from getattr(fn, "__defaults__", None) or ()
 
 
 def _weight(value: Any, refusal: str) -> tuple[int, float, float]:
@@ -288,6 +361,10 @@ class Watch:
     def passed_ns(self) -> int:
         """Since it was started."""
         return time.perf_counter_ns() - self._begun_ns
+
+    def share(self) -> float:
+        """The share of time in which the lock was free, as far as is seen."""
+        return self._share(self.passed_ns())
 
     def stop(self) -> float | None:
         """Ends it, which waits for what `on_tick` is doing; the share of time in which the lock was
