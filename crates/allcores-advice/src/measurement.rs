@@ -32,8 +32,10 @@ pub struct Measurement {
     pub left: Option<u64>,
     /// Items that have run.
     pub done: u64,
-    /// How many times faster it is compiled, if it can be.
-    pub native_speedup: Option<f64>,
+    /// How long an item takes as machine code, if that was tried.
+    pub native_ns: Option<f64>,
+    /// The share of the items that machine code leaves to Python.
+    pub native_left: f64,
 }
 
 impl Default for Measurement {
@@ -52,7 +54,8 @@ impl Default for Measurement {
             result_unpickle_ns: 0.0,
             left: None,
             done: 0,
-            native_speedup: None,
+            native_ns: None,
+            native_left: 0.0,
         }
     }
 }
@@ -81,6 +84,21 @@ impl Measurement {
     #[must_use]
     pub fn apart_ns(&self) -> f64 {
         self.wall_ns.mean.max(self.cpu_ns())
+    }
+
+    /// The same function as machine code, which lets go of the interpreter's lock; None if that was
+    /// not tried.
+    #[must_use]
+    pub fn compiled(&self) -> Option<Measurement> {
+        let left = self.native_left.clamp(0.0, 1.0);
+        let mean_ns = self.native_ns? + left * self.wall_ns.mean;
+        let held_ns = left * self.wall_ns.mean;
+        Some(Measurement {
+            wall_ns: self.wall_ns.scaled(mean_ns / self.wall_ns.mean.max(f64::MIN_POSITIVE)),
+            busy_cores: 1.0,
+            free_share: 1.0 - held_ns / mean_ns.max(f64::MIN_POSITIVE),
+            ..*self
+        })
     }
 
     /// What an item needs of the interpreter's lock; no more than of a core.

@@ -76,11 +76,24 @@ impl Prediction {
 pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<Prediction> {
     let at = |costs: Costs| Some(costs.best(rung, measured, machine));
     match rung {
-        Rung::Serial => Some(alone(rung, measured, 0.0, measured.wall_ns.mean)),
+        Rung::Serial => {
+            let compute_ns = measured.planned() * measured.wall_ns.mean;
+            Some(Prediction { rung, workers: 1, terms: Terms { compute_ns, ..Terms::default() } })
+        }
         Rung::Native => {
-            let speedup = measured.native_speedup?;
-            let item_ns = measured.wall_ns.mean / speedup.max(f64::MIN_POSITIVE);
-            Some(alone(rung, measured, machine.compile_ns, item_ns))
+            // It was compiled to be tried.
+            let compiled = measured.compiled()?;
+            let costs = Costs {
+                start_ns: machine.threads_start_ns,
+                worker_ns: 0.0,
+                move_in_ns: machine.native_item_ns,
+                move_out_ns: 0.0,
+                last_ns: machine.handover_ns,
+                once_ns: 0.0,
+                cores: machine.cores,
+                locked_ns: compiled.locked_ns(),
+            };
+            Some(costs.best(rung, &compiled, machine))
         }
         Rung::Threads => at(Costs {
             start_ns: machine.threads_start_ns,
@@ -137,11 +150,6 @@ pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<
 
 fn transfer_ns(bytes: f64, per_s: f64) -> f64 {
     bytes / per_s.max(1.0) * 1e9
-}
-
-fn alone(rung: Rung, measured: &Measurement, start_ns: f64, item_ns: f64) -> Prediction {
-    let compute_ns = measured.planned() * item_ns;
-    Prediction { rung, workers: 1, terms: Terms { start_ns, compute_ns, ..Terms::default() } }
 }
 
 /// With a longest item so many times longer than the mean, two resources are never busy together.

@@ -28,9 +28,16 @@ if TYPE_CHECKING:
     from .blocks import Block
     from .options import CallOptions
 
-    Go = Callable[[str, int], None]
-    """Has what comes after so many items of the map begin on a rung, while the caller runs these.
-    """
+    class Elsewhere(Protocol):
+        """The rungs, as far as the caller's part of a map goes."""
+
+        def begin(self, rung: str, done: int) -> None:
+            """Has what comes after so many items of the map begin on a rung, while the caller runs
+            these.
+            """
+
+        def undo(self) -> Iterator[Any] | None:
+            """Gives up what was begun; the items, for it may run again. None if nothing was."""
 
     class CallerJudge(Protocol):
         """What a judge is asked in the caller."""
@@ -79,10 +86,10 @@ class CallerMap(SerialMap):
         options: CallOptions,
         judge: CallerJudge,
         length: int | None,
-        go: Go,
+        elsewhere: Elsewhere,
     ) -> None:
         super().__init__(fn, (items,), options)
-        self._go = go
+        self._elsewhere = elsewhere
         self._clock = cpu_clock()
         self._length = length
         self._judge = judge
@@ -116,8 +123,12 @@ class CallerMap(SerialMap):
     def _run_first(self, items: list[Any], left: int | None) -> Block:
         self._is_first = False
         rest = None if left is None else left - len(items)
-        self._judge.begin(items, rest, lambda name: self._go(name, len(items)))
-        return self._run_measured(items, self._judge.begun)
+        self._judge.begin(items, rest, lambda name: self._elsewhere.begin(name, len(items)))
+        block = self._run_measured(items, self._judge.begun)
+        if self._judge.where(rest) == CALLER:
+            # What was begun as machine code was not what the first item's result is.
+            self._items = self._elsewhere.undo() or self._items
+        return block
 
     def _run_measured(self, items: list[Any], ended: Callable[[], None] | None = None) -> Block:
         try:
@@ -145,7 +156,7 @@ class CallerMap(SerialMap):
         if self._over and len(kept) == keeps:
             self.wants_to_move = True
             if kept:
-                self._go(rung, self._first + self._done + keeps)
+                self._elsewhere.begin(rung, self._first + self._done + keeps)
         return self._run_own(self._own) if kept else None
 
     def _run_own(self, own: deque[Any]) -> Block:

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from .._core import advise
 from . import machine, state
 from .caller import CALLER
+from .compiled import Compiled
 from .probe import Probe, Unpicklable, Watch, hurried
 
 TYPE_CHECKING = False
@@ -60,7 +61,7 @@ STARTING = 0.75
 MADE_THERE = 4.0
 """Unpickling a function in a worker that has just started, in times of what it was measured with.
 """
-OTHERS = ("interpreters", "native", "cluster")
+OTHERS = ("interpreters", "cluster")
 
 
 class Judge:
@@ -78,13 +79,16 @@ class Judge:
         open_rungs: set[str],
         *,
         max_workers: int | None = None,
+        star: bool = False,
     ) -> None:
         """`rungs` are those that may be chosen, with the workers of each; `open_rungs` need no
-        start any more."""
+        start any more. With `star` an item is a tuple of arguments.
+        """
         self.verdict: Verdict | None = None
         self.reason = "serial: there is too little work to leave the caller"
         self._fn = fn
         self._probe = Probe(fn)
+        self._compiled = Compiled(fn, star=star)
         self._rungs = rungs
         self._open = frozenset(open_rungs)
         self._max_workers = max_workers
@@ -119,6 +123,11 @@ class Judge:
     ) -> None:
         """The caller ran these items; if one `failed` its value is None."""
         self._probe.on_block(items, values, failed, wall_ns, cpu_ns)
+        if not self._compiled.agrees(values, failed=failed):
+            self._exclude_refused()
+            if self._where == "native":
+                self._where, self._was_early = CALLER, False
+                self.reason = f"serial: {self._compiled.refusal}"
         count = len(items)
         if wall_ns < BLOCK_NS / 2:
             self._size = min(2 * count, MOST_ITEMS)
@@ -138,9 +147,11 @@ class Judge:
         if to_come_ns < LEAST_WORK_NS:
             self._look_at_ns = int(probe.wall_ns * GROWTH)
             return
+        if "native" in self._rungs and self._compiled.may_be_tried(to_come_ns):
+            self._try_compiled()
         if self._watch is None:
             verdict = self._advice(left)
-            if verdict.rung == CALLER and not self._may_be_free(left):
+            if verdict.rung in (CALLER, "native") and not self._may_be_free(left):
                 self._decide(verdict)
             elif verdict.rung == "processes" and self._needs_state():
                 self._look(left)
@@ -155,6 +166,21 @@ class Judge:
             if verdict.rung == "processes" and self._needs_state():
                 verdict = self._advice(left)
             self._decide(verdict)
+
+    def _try_compiled(self) -> None:
+        """Runs items of the last block again as machine code, and compares."""
+        last = self._probe.last
+        if last is not None:
+            self._compiled.compare(*last)
+            self._exclude_refused()
+
+    def _exclude_refused(self) -> None:
+        if self._compiled.refusal:
+            self._excluded["native"] = self._compiled.reason
+
+    def called(self, rung: str) -> Callable[..., Any]:
+        """What that rung is to call."""
+        return self._compiled.function if rung == "native" else self._fn
 
     def _has_watched(self, watch: Watch) -> bool:
         """Whether it is clear by now whether the lock is free; of a few wakes each counts much."""
@@ -196,6 +222,7 @@ class Judge:
         """What the adviser says to what is known."""
         probe = self._probe
         measured = probe.measured(left)
+        measured.update(native_ns=self._compiled.item_ns, native_left=self._compiled.left_share)
         if free_share is not None:
             measured["free_share"] = free_share
         constants = self._constants()
@@ -278,7 +305,13 @@ class Judge:
             except Unpicklable as error:
                 self._excluded["processes"] = str(error)
                 self._is_unsendable = True
+        compiled = self._compiled
+        if "native" in self._rungs and compiled.may_be_tried(left * passed_ns):
+            with hurried():
+                compiled.run_ahead(items)
+            self._exclude_refused()
         measured = probe.measured(left + 1)
+        measured.update(native_ns=compiled.item_ns, native_left=compiled.left_share)
         # It will be as much as it is now, so there is no doubt in it.
         measured.update(wall_ns=[float(passed_ns)] * 100, done=1)
         measured.update(busy_cores=max(busy, 1.0 - free_share), free_share=free_share)
@@ -299,6 +332,7 @@ class Judge:
     def begun(self) -> None:
         """The first item has ended; where `go` was called, it has returned."""
         if self._watch is not None:
+            self._compiled.stop()
             self._stop_watch()
 
     def _stop_watch(self) -> None:
@@ -325,6 +359,10 @@ class Judge:
             # The first wait is for the start.
             self._is_away, self._moved = True, moved
             self._learn_start(waited_ns)
+            return
+        if self._where == "native" and self._compiled.looks_left():
+            self._exclude_refused()
+            self._come_back(0, self._compiled.refusal)
             return
         self._away_ns += waited_ns
         self._away_count += count
@@ -364,7 +402,8 @@ class Judge:
 
     def _come_back(self, away_ns: float, why: str) -> None:
         """The caller measures anew."""
-        self._slow[self._where] = away_ns
+        if away_ns:
+            self._slow[self._where] = away_ns
         self._returns += 1
         self._where = CALLER
         self.reason = f"serial: {why}"

@@ -37,6 +37,7 @@ VERSION = 1
 USUAL: dict[str, float] = {
     "handover_ns": 2_000.0,
     "item_ns": 500.0,
+    "native_item_ns": 300.0,
     "round_trip_ns": 30_000.0,
     "bytes_in_per_s": 6e9,
     "bytes_out_per_s": 4e9,

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, copy_context
+from itertools import chain
 from weakref import ref
 
 from .._core import Unroll, scalars_in
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
             after so long a wait.
             """
 
+        def called(self, rung: str) -> Callable[..., Any]:
+            """What that rung is to call."""
+
         def end(self) -> None:
             """The map is over."""
 
@@ -52,11 +56,18 @@ if TYPE_CHECKING:
 
 
 class Tap:
-    """The items that a rung may still take."""
+    """The items that a rung may still take.
 
-    def __init__(self, items: Iterator[Any]) -> None:
+    Attributes:
+        kept: those that were taken, if they are kept.
+        is_closed: there are none any more.
+        has_ended: there really were none any more.
+    """
+
+    def __init__(self, items: Iterator[Any], *, keeps: bool = False) -> None:
         self._items = items
-        self.taken = 0
+        self._keeps = keeps
+        self.kept: list[Any] = []
         self.is_closed = False
         self.has_ended = False
 
@@ -71,15 +82,16 @@ class Tap:
         except BaseException:
             self.has_ended = True
             raise
-        self.taken += 1
+        if self._keeps:
+            self.kept.append(item)
         return item
 
 
 class SizedTap(Tap):
     """A tap on items whose number is known: a rung works through them unasked."""
 
-    def __init__(self, items: Iterator[Any], length: int) -> None:
-        super().__init__(items)
+    def __init__(self, items: Iterator[Any], length: int, *, keeps: bool = False) -> None:
+        super().__init__(items, keeps=keeps)
         self._length = length
 
     def __len__(self) -> int:
@@ -136,10 +148,16 @@ class _Meanwhile:
     def __init__(self, moving: Moving) -> None:
         self._moving = ref(moving)
 
-    def __call__(self, name: str, done: int) -> None:
+    def begin(self, rung: str, done: int) -> None:
+        """Has what comes after so many items begin on a rung."""
         moving = self._moving()
         if moving is not None:
-            moving._begin_meanwhile(name, done)
+            moving._begin_meanwhile(rung, done)
+
+    def undo(self) -> Iterator[Any] | None:
+        """Gives up what was begun; all items that are left then."""
+        moving = self._moving()
+        return None if moving is None else moving._undo()
 
 
 class Moving(Unroll):
@@ -287,15 +305,28 @@ class Moving(Unroll):
         except BaseException as error:
             self._ahead = error
 
+    def _undo(self) -> Iterator[Any] | None:
+        """Gives up what has begun elsewhere, and is right to run again; all items that are left."""
+        ahead, self._ahead = self._ahead, None
+        if not isinstance(ahead, tuple):
+            return None
+        _, tap, phase = ahead
+        tap.is_closed = True
+        phase.close()  # type: ignore[attr-defined]
+        self._items = chain(tap.kept, self._items)
+        return self._items
+
     def _begun_on(self, name: str, done: int) -> tuple[RungExecutor, Tap, Iterator[Any]]:
         """The map of a rung over what is left after `done` items."""
         rung = self._open_rung(name)
+        # What runs beside the first item as machine code may have to run again.
+        keeps = name == "native" and not self._done
         if self._length is None:
-            tap = Tap(self._items)
+            tap = Tap(self._items, keeps=keeps)
         else:
-            tap = SizedTap(self._items, max(self._length - done, 0))
-        options = self._rest(done)
-        return rung, tap, self._context.copy().run(rung.map, self._fn, tap, options=options)
+            tap = SizedTap(self._items, max(self._length - done, 0), keeps=keeps)
+        options, fn = self._rest(done), self._judge.called(name)
+        return rung, tap, self._context.copy().run(rung.map, fn, tap, options=options)
 
     def _rest(self, done: int) -> CallOptions:
         """The options for what is left after `done` items."""

@@ -181,6 +181,11 @@ class Probe:
         self._weight["pickle_ns"] = spent_ns / len(items)
         self._weight["unpickle_ns"] = back_ns / len(items)
 
+    @property
+    def last(self) -> tuple[list[Any], list[Any]] | None:
+        """Items of the last block with their results, unless they have been weighed since."""
+        return self._sample
+
     def forget(self) -> None:
         """What comes may be different: durations are measured anew."""
         self._blocks.clear()
@@ -204,7 +209,8 @@ class Probe:
             "result_bytes": self._weight.get("result_bytes", 0.0),
             "function_bytes": self._function_bytes,
             **{name: self._weight.get(name, 0.0) for name in PICKLING},
-            "native_speedup": None,
+            "native_ns": None,
+            "native_left": 0.0,
         }
 
 
