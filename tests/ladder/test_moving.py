@@ -49,6 +49,9 @@ class Script:
 
     def begun(self) -> None: ...
 
+    def takes_back(self) -> bool:
+        return False
+
     def end(self) -> None: ...
 
     def where(self, left: int | None) -> str:

@@ -68,6 +68,11 @@ if TYPE_CHECKING:
             returned.
             """
 
+        def takes_back(self) -> bool:
+            """Whether what has begun beside the first item turned out wrong, now that its result is
+            known: machine code.
+            """
+
 
 CALLER = "serial"
 
@@ -125,8 +130,7 @@ class CallerMap(SerialMap):
         rest = None if left is None else left - len(items)
         self._judge.begin(items, rest, lambda name: self._elsewhere.begin(name, len(items)))
         block = self._run_measured(items, self._judge.begun)
-        if self._judge.where(rest) == CALLER:
-            # What was begun as machine code was not what the first item's result is.
+        if self._judge.takes_back():
             self._items = self._elsewhere.undo() or self._items
         return block
 

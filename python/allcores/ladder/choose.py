@@ -43,6 +43,10 @@ FEW = 128
 """With so many items the first one is a noticeable part of all."""
 WATCHED_NS = 3_000_000
 """So long the lock is watched before a decision between threads and processes."""
+CLOSE_SHARE, CLOSE_DONE = 0.75, 0.12
+"""A gain so small, to that share of the caller's time, is not taken before such a share of the work
+was done.
+"""
 UNCLEAR = 0.05, 0.5
 """A share of time in which the lock was free that is worth a longer watch, up to four times."""
 LOOK_AWAY_NS = 40_000_000
@@ -102,7 +106,7 @@ class Judge:
         self._start: str | None = None
         self._left_at_ns = 0
         self._is_away = False
-        self._was_early = False
+        self._was_early = self._has_erred = False
         self._away_ns = 0
         self._away_count = 0
         self._waits = self._longest_wait_ns = 0
@@ -126,7 +130,7 @@ class Judge:
         if not self._compiled.agrees(values, failed=failed):
             self._exclude_refused()
             if self._where == "native":
-                self._where, self._was_early = CALLER, False
+                self._where, self._was_early, self._has_erred = CALLER, False, True
                 self.reason = f"serial: {self._compiled.refusal}"
         count = len(items)
         if wall_ns < BLOCK_NS / 2:
@@ -151,7 +155,9 @@ class Judge:
             self._try_compiled()
         if self._watch is None:
             verdict = self._advice(left)
-            if verdict.rung in (CALLER, "native") and not self._may_be_free(left):
+            if self._is_too_close(verdict, to_come_ns):
+                self._look_at_ns = int(probe.wall_ns * GROWTH)
+            elif verdict.rung in (CALLER, "native") and not self._may_be_free(left):
                 self._decide(verdict)
             elif verdict.rung == "processes" and self._needs_state():
                 self._look(left)
@@ -166,6 +172,15 @@ class Judge:
             if verdict.rung == "processes" and self._needs_state():
                 verdict = self._advice(left)
             self._decide(verdict)
+
+    def _is_too_close(self, verdict: Verdict, to_come_ns: float) -> bool:
+        """Whether a little more is worth knowing first: the first items take longer than others,
+        with cold caches, and where little is gained little is lost meanwhile.
+        """
+        if verdict.rung != "processes" or self._probe.wall_ns > to_come_ns * CLOSE_DONE:
+            return False
+        seconds = _seconds(verdict)
+        return seconds["processes"] > CLOSE_SHARE * seconds[CALLER]
 
     def _try_compiled(self) -> None:
         """Runs items of the last block again as machine code, and compares."""
@@ -212,7 +227,7 @@ class Judge:
                 return verdict
             # A function may hold much. Its weight is looked for while less than a sixth of what is
             # gained has gone into that; whatever weighs more is not worth it, by the model.
-            seconds = {rung: terms[-1][1] for rung, terms in verdict.predictions}
+            seconds = _seconds(verdict)
             probe.weigh_function(1e9 * (seconds[CALLER] - seconds["processes"]) / 6)
         except Unpicklable as error:
             self._excluded["processes"] = str(error)
@@ -310,13 +325,16 @@ class Judge:
             with hurried():
                 compiled.run_ahead(items)
             self._exclude_refused()
+        if compiled.item_ns is not None:
+            # Python is at it still, and takes no less than machine code.
+            passed_ns = max(passed_ns, int(compiled.item_ns))
         measured = probe.measured(left + 1)
         measured.update(native_ns=compiled.item_ns, native_left=compiled.left_share)
         # It will be as much as it is now, so there is no doubt in it.
         measured.update(wall_ns=[float(passed_ns)] * 100, done=1)
         measured.update(busy_cores=max(busy, 1.0 - free_share), free_share=free_share)
         verdict = advise(measured, self._constants(), list(self._excluded.items()))
-        seconds = {rung: terms[-1][1] for rung, terms in verdict.predictions}
+        seconds = _seconds(verdict)
         if (
             verdict.rung not in self._rungs
             or seconds[CALLER] < EARLY_TIMES * seconds[verdict.rung]
@@ -334,6 +352,10 @@ class Judge:
         if self._watch is not None:
             self._compiled.stop()
             self._stop_watch()
+
+    def takes_back(self) -> bool:
+        """Whether what has begun beside the first item turned out wrong: machine code."""
+        return self._has_erred
 
     def _stop_watch(self) -> None:
         watch, self._watch = self._watch, None
@@ -411,3 +433,8 @@ class Judge:
         self._size = 1
         # Each time it takes twice as long until it may leave again.
         self._look_at_ns = self._probe.wall_ns + 4 * LEAST_WORK_NS * 2**self._returns
+
+
+def _seconds(verdict: Verdict) -> dict[str, float]:
+    """What each rung is predicted to take."""
+    return {rung: terms[-1][1] for rung, terms in verdict.predictions}

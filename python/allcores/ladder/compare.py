@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ..pool import codec, nesting
 from . import backends
 from .comparison import Comparison, Row
-from .explain import MOST_ITEMS, MOST_SECONDS, judged, not_here
+from .explain import MOST_ITEMS, MOST_SECONDS, compiled_by, judged, not_here
 from .options import CallOptions, OpenOptions
 from .probe import Probe, Unpicklable
 from .same import same
@@ -164,12 +164,15 @@ def _told(
             break
     excluded = not_here()
     notes = []
+    compiled = compiled_by(fn, probe, excluded)
+    if compiled.refusal:
+        notes.append(f"native: {compiled.refusal}")
     try:
         probe.weigh()
     except Unpicklable as error:
         excluded["processes"] = str(error)
         notes.append(f"processes can't be used: {str(error).replace('_', ' ')}")
-    verdict = judged(probe, len(sample), excluded, max_workers)
+    verdict = judged(probe, len(sample), excluded, max_workers, compiled)
     return Comparison(
         function=codec.name_of(fn),
         items=len(sample),

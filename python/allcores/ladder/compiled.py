@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..native.callable import Native
 
-LEAST_WORK_NS = 20_000_000
+LEAST_WORK_NS = 8_000_000
 """With less to come nothing is tried."""
 FIRST_WORK_NS = 150_000_000
 """The first time in a process, which has to import the front of the compiled rung."""
@@ -78,10 +78,15 @@ class Compiled:
         self.run_ahead(items)
         self.agrees(values)
 
+    def look(self) -> None:
+        """Only looks whether it can be compiled."""
+        if not self.refusal:
+            self._made()
+
     def run_ahead(self, items: list[Any]) -> None:
         """Runs items that CPython is still at."""
         self._is_tried = True
-        native = self._made()
+        native = None if self.refusal else self._made()
         if native is None:
             return
         calls = [tuple(item) if self._star else (item,) for item in items]
@@ -132,7 +137,13 @@ class Compiled:
         from ..native.callable import native
 
         found = native(self._fn)
-        if not found.is_compiled():
+        try:
+            is_compiled = found.is_compiled()
+        except Exception as error:
+            # Whatever is the matter with its source, the function runs in Python.
+            self._refuse(f"its source can't be read: {type(error).__name__}: {error}")
+            return None
+        if not is_compiled:
             self._refuse(str(found.refusal))
             return None
         self._native = found

@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 
 from ..pool import nesting
+from ..pool.start import would_fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ USUAL: dict[str, float] = {
     "served_start_ns": 18e6,
 }
 """Nanoseconds, or bytes a second. `server_start_ns` is the start of a pool where the process has
-threads, so that nothing may be forked off it, `served_start_ns` where there is a fork server by
+threads, anybody's, so that nothing may be forked off it, `served_start_ns` where there is a fork server by
 then; for the others see `machine.rs`."""
 
 _SPEEDS = ("bytes_in_per_s", "bytes_out_per_s")
@@ -91,8 +92,7 @@ class Machine:
             open_rungs: those that have been started.
         """
         found: dict[str, Any] = {name: self.value(name) for name in USUAL}
-        if threading.active_count() > 1:
-            # Nothing may be forked off this process.
+        if not would_fork(own=0):
             found["processes_start_ns"] = max(
                 found["served_start_ns" if _has_server() else "server_start_ns"],
                 found["processes_start_ns"],
@@ -177,7 +177,7 @@ def starts(rung: str) -> tuple[str, ...]:
 
 def start_of(rung: str) -> str | None:
     """The name of what a rung's start takes as things are; None if nobody knows."""
-    if rung == "processes" and threading.active_count() > 1:
+    if rung == "processes" and not would_fork(own=0):
         return "served_start_ns" if _has_server() else "server_start_ns"
     return {"processes": "processes_start_ns", "threads": "threads_start_ns"}.get(rung)
 

@@ -84,7 +84,7 @@ class Probe:
         self._fn = fn
         self.done = 0
         self.wall_ns = 0
-        self._cpu_ns = 0
+        self._delay_ns = _delay_ns("thread-self")
         self._blocks: deque[tuple[int, int, int]] = deque(maxlen=BLOCKS_KEPT)
         self._sample: tuple[list[Any], list[Any]] | None = None
         self._weight: dict[str, float] = {}
@@ -134,9 +134,15 @@ class Probe:
         ]
 
     def busy_cores(self) -> float:
-        """Cores that are busy while an item runs, on average."""
+        """Cores that are busy while an item runs, on average; time in which it waited for a core,
+        as others on the machine had them, is left out.
+        """
         wall_ns = sum(wall for _, wall, _ in self._blocks)
-        return sum(cpu for _, _, cpu in self._blocks) / wall_ns if wall_ns else 1.0
+        if not wall_ns:
+            return 1.0
+        busy = sum(cpu for _, _, cpu in self._blocks) / wall_ns
+        waited = (_delay_ns("thread-self") - self._delay_ns) / max(self.wall_ns, 1)
+        return busy / (1.0 - waited) if busy < 1.0 and 0.0 < waited < 1.0 - busy / 2 else busy
 
     def weigh(self) -> None:
         """Pickles the function, and a sample of arguments and results. Raises `Unpicklable`."""
@@ -306,10 +312,10 @@ def _is_copied(values: list[Any]) -> bool:
     return any(isinstance(each, str) for each in values)
 
 
-def _delay_ns(thread: int | None) -> int:
+def _delay_ns(thread: str) -> int:
     """How long a thread of this process has waited for a core, as far as the system says."""
     try:
-        with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
+        with open(f"/proc/{thread}/schedstat", "rb") as file:
             return int(file.read().split()[1])
     except (OSError, ValueError, IndexError):
         return 0
@@ -343,7 +349,7 @@ class Watch:
     def __init__(self, on_tick: Callable[[int, float], bool] | None = None) -> None:
         self._on_tick = on_tick
         self._stop = threading.Lock()
-        self._wakes = 0
+        self._wakes = self._first_ns = 0
         self._stop.acquire()
         self._begun_ns = time.perf_counter_ns()
         self._thread = threading.Thread(target=self._run, name="allcores-watch", daemon=True)
@@ -354,6 +360,8 @@ class Watch:
         while not self._stop.acquire(True, WAKE_S):
             self._wakes += 1
             passed_ns = time.perf_counter_ns() - self._begun_ns
+            if self._wakes == 1:
+                self._first_ns = passed_ns
             if self._on_tick is not None and passed_ns >= next_ns:
                 next_ns = passed_ns + self.TICK_NS
                 if not self._on_tick(passed_ns, self._share(passed_ns)):
@@ -361,8 +369,10 @@ class Watch:
 
     def _share(self, passed_ns: int) -> float:
         # Where it woke late for want of a core the lock had no part in it.
-        able_ns = passed_ns - _delay_ns(self._thread.native_id)
-        return min(1.0, self._wakes * (WAKE_S * 1e9 + SLACK_NS) / max(able_ns, 1))
+        able_ns = passed_ns - self._first_ns - _delay_ns(f"self/task/{self._thread.native_id}")
+        # The first wake says nothing: who starts a thread lets go of the lock for it.
+        wakes = max(self._wakes - 1, 0)
+        return min(1.0, wakes * (WAKE_S * 1e9 + SLACK_NS) / max(able_ns, 1))
 
     def passed_ns(self) -> int:
         """Since it was started."""
