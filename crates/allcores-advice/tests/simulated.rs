@@ -7,7 +7,6 @@ use std::collections::BinaryHeap;
 
 use allcores_advice::{Exclusion, Machine, Measurement, Refusal, Rung, Sample, advise, predict};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 /// What a function costs, item by item.
 #[derive(Clone, Debug)]
@@ -215,10 +214,6 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 4_000,
         failure_persistence: None,
-        // The same cases each time: a run says something about the change before it. Of 40 such runs
-        // with other seeds (160,000 profiles) 37 hold; in the others long items hold the lock, and a
-        // choice costs up to 1.23 of the best.
-        rng_seed: RngSeed::Fixed(46),
         ..ProptestConfig::default()
     })]
 

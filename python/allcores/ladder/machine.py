@@ -51,8 +51,8 @@ USUAL: dict[str, float] = {
     "served_start_ns": 18e6,
 }
 """Nanoseconds, or bytes a second. `server_start_ns` is the start of a pool where the process has
-threads, anybody's, so that nothing may be forked off it, `served_start_ns` where there is a fork server by
-then; for the others see `machine.rs`."""
+threads, anybody's, so that nothing may be forked off it, `served_start_ns` where there is a fork
+server by then; for the others see `machine.rs`."""
 
 _SPEEDS = ("bytes_in_per_s", "bytes_out_per_s")
 _PROBE_NS = 26_000.0
