@@ -68,6 +68,14 @@ impl Measurement {
         self.left.map_or_else(|| self.done.max(1) as f64, |left| left as f64)
     }
 
+    /// How many of the items are as long as the longest, if all others are as the one in the middle.
+    #[must_use]
+    pub fn long(&self) -> f64 {
+        let (wall, items) = (&self.wall_ns, self.planned());
+        let apart_ns = (wall.largest - wall.median).max(f64::MIN_POSITIVE);
+        (items * (wall.mean - wall.median) / apart_ns).clamp(1.0, items.max(1.0))
+    }
+
     /// What an item needs of a core.
     #[must_use]
     pub fn cpu_ns(&self) -> f64 {
