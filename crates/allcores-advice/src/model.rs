@@ -153,13 +153,13 @@ fn transfer_ns(bytes: f64, per_s: f64) -> f64 {
 }
 
 /// With a longest item so many times longer than the mean, two resources are never busy together.
-const LUMPY: f64 = 3.0;
+const LUMPY: f64 = 4.0;
 
 /// With one so many times longer than the mean, it is the last long one that ends last.
 const SKEWED: f64 = 6.0;
 
 /// Among so few workers somebody has the lock or a core anyway.
-const FEW_STALLED: f64 = 2.0;
+const FEW_STALLED: f64 = 3.0;
 
 /// The function is pickled before any of it, and unpickled by all at a time. That keeps the bytes, and
 /// makes objects in memory that nobody has touched: so many times what was measured, which does
