@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-RUNGS = ("serial", "threads", "processes", "auto")
+RUNGS = ("serial", "threads", "processes", "native", "auto")
 RESULTS = Path(__file__).parent.parent / "results" / "ladder.json"
 OF_BEST, OF_SERIAL, SLACK_S = 1.10, 1.05, 0.005
 """`auto` may take so many times as long as the best fixed rung, as serial, and so much more."""

@@ -10,7 +10,7 @@ import numpy
 import pytest
 
 import allcores
-from allcores.ladder.compare import same
+from allcores.ladder.same import same
 
 
 def double(number: int) -> int:

@@ -71,9 +71,19 @@ def test_cache_that_can_not_be_written_stays_in_memory(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     one = Machine(blocked / "allcores" / "machine.json")
-    one.learn("item_ns", 1e6)
+    usual = one.value("item_ns")
+    one.learn("item_ns", 2 * usual)
     assert not one.keep()
-    assert one.value("item_ns") > 1e5
+    assert one.value("item_ns") == 1.5 * usual
+
+
+def test_moment_in_which_the_machine_was_busy_is_believed_no_more_than_twice(
+    tmp_path: Path,
+) -> None:
+    one = Machine(tmp_path / "machine.json")
+    usual = one.value("item_ns")
+    one.learn("item_ns", 1e6 * usual)
+    assert one.value("item_ns") == 1.5 * usual
 
 
 def test_two_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None:

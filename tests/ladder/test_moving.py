@@ -26,8 +26,12 @@ class Script:
 
     turns: tuple[tuple[int, str], ...] = ()
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, fn: Any, *_: Any, **__: Any) -> None:
+        self.fn = fn
         self.seen = 0
+
+    def called(self, rung: str) -> Any:
+        return self.fn
 
     def block_size(self, done: int) -> int:
         return 2
@@ -40,7 +44,13 @@ class Script:
 
     def begin(self, *_: Any) -> None: ...
 
+    def keeps(self, left: int | None) -> int:
+        return 3
+
     def begun(self) -> None: ...
+
+    def takes_back(self) -> bool:
+        return False
 
     def end(self) -> None: ...
 

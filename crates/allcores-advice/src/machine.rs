@@ -31,8 +31,8 @@ pub struct Machine {
     pub processes_start_ns: f64,
     /// For each worker process.
     pub process_ns: f64,
-    /// Compiling a function.
-    pub compile_ns: f64,
+    /// Handing an item to machine code and taking its result, in chunks.
+    pub native_item_ns: f64,
     /// Other machines, if there are any.
     pub remote: Option<Remote>,
 }
@@ -69,7 +69,7 @@ impl Default for Machine {
             interpreter_ns: 15e6,
             processes_start_ns: 6e6,
             process_ns: 1e6,
-            compile_ns: 200e6,
+            native_item_ns: 300.0,
             remote: None,
         }
     }
@@ -84,9 +84,9 @@ impl Machine {
     #[must_use]
     pub fn workers(&self, rung: Rung) -> usize {
         let usual = match rung {
-            Rung::Serial | Rung::Native => 1,
+            Rung::Serial => 1,
             Rung::Threads => (self.cores + MORE_THREADS).min(MOST_THREADS),
-            Rung::Interpreters | Rung::Processes => self.cores,
+            Rung::Interpreters | Rung::Processes | Rung::Native => self.cores,
             Rung::Cluster => self.remote.map_or(0, |remote| remote.cores),
         };
         if rung == Rung::Serial { 1 } else { self.max_workers.unwrap_or(usual).max(1) }

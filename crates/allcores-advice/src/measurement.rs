@@ -18,7 +18,7 @@ pub struct Measurement {
     pub result_bytes: f64,
     /// Bytes of the function, sent to each worker once.
     pub function_bytes: f64,
-    /// Pickling the function, once.
+    /// Pickling the function once, without keeping the bytes.
     pub function_pickle_ns: f64,
     /// Pickling an item's arguments: the caller does.
     pub pickle_ns: f64,
@@ -32,8 +32,10 @@ pub struct Measurement {
     pub left: Option<u64>,
     /// Items that have run.
     pub done: u64,
-    /// How many times faster it is compiled, if it can be.
-    pub native_speedup: Option<f64>,
+    /// How long an item takes as machine code, if that was tried.
+    pub native_ns: Option<f64>,
+    /// The share of the items that machine code leaves to Python.
+    pub native_left: f64,
 }
 
 impl Default for Measurement {
@@ -52,7 +54,8 @@ impl Default for Measurement {
             result_unpickle_ns: 0.0,
             left: None,
             done: 0,
-            native_speedup: None,
+            native_ns: None,
+            native_left: 0.0,
         }
     }
 }
@@ -63,6 +66,14 @@ impl Measurement {
     #[must_use]
     pub fn planned(&self) -> f64 {
         self.left.map_or_else(|| self.done.max(1) as f64, |left| left as f64)
+    }
+
+    /// How many of the items are as long as the longest, if all others are as the one in the middle.
+    #[must_use]
+    pub fn long(&self) -> f64 {
+        let (wall, items) = (&self.wall_ns, self.planned());
+        let apart_ns = (wall.largest - wall.median).max(f64::MIN_POSITIVE);
+        (items * (wall.mean - wall.median) / apart_ns).clamp(1.0, items.max(1.0))
     }
 
     /// What an item needs of a core.
@@ -81,6 +92,21 @@ impl Measurement {
     #[must_use]
     pub fn apart_ns(&self) -> f64 {
         self.wall_ns.mean.max(self.cpu_ns())
+    }
+
+    /// The same function as machine code, which lets go of the interpreter's lock; None if that was
+    /// not tried.
+    #[must_use]
+    pub fn compiled(&self) -> Option<Measurement> {
+        let left = self.native_left.clamp(0.0, 1.0);
+        let mean_ns = self.native_ns? + left * self.wall_ns.mean;
+        let held_ns = left * self.wall_ns.mean;
+        Some(Measurement {
+            wall_ns: self.wall_ns.scaled(mean_ns / self.wall_ns.mean.max(f64::MIN_POSITIVE)),
+            busy_cores: 1.0,
+            free_share: 1.0 - held_ns / mean_ns.max(f64::MIN_POSITIVE),
+            ..*self
+        })
     }
 
     /// What an item needs of the interpreter's lock; no more than of a core.

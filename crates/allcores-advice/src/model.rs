@@ -76,11 +76,24 @@ impl Prediction {
 pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<Prediction> {
     let at = |costs: Costs| Some(costs.best(rung, measured, machine));
     match rung {
-        Rung::Serial => Some(alone(rung, measured, 0.0, measured.wall_ns.mean)),
+        Rung::Serial => {
+            let compute_ns = measured.planned() * measured.wall_ns.mean;
+            Some(Prediction { rung, workers: 1, terms: Terms { compute_ns, ..Terms::default() } })
+        }
         Rung::Native => {
-            let speedup = measured.native_speedup?;
-            let item_ns = measured.wall_ns.mean / speedup.max(f64::MIN_POSITIVE);
-            Some(alone(rung, measured, machine.compile_ns, item_ns))
+            // It was compiled to be tried.
+            let compiled = measured.compiled()?;
+            let costs = Costs {
+                start_ns: machine.threads_start_ns,
+                worker_ns: 0.0,
+                move_in_ns: machine.native_item_ns,
+                move_out_ns: 0.0,
+                last_ns: machine.handover_ns,
+                once_ns: 0.0,
+                cores: machine.cores,
+                locked_ns: compiled.locked_ns(),
+            };
+            Some(costs.best(rung, &compiled, machine))
         }
         Rung::Threads => at(Costs {
             start_ns: machine.threads_start_ns,
@@ -101,8 +114,7 @@ pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<
             };
             let (bytes_in, bytes_out) = (machine.bytes_in_per_s, machine.bytes_out_per_s);
             at(Costs {
-                // The function is pickled before any of it, and unpickled by all at a time.
-                start_ns: start_ns + 2.0 * measured.function_pickle_ns,
+                start_ns: start_ns + THERE_AND_MADE * measured.function_pickle_ns,
                 worker_ns,
                 move_in_ns: machine.item_ns / 2.0
                     + measured.pickle_ns
@@ -119,7 +131,7 @@ pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<
         Rung::Cluster => {
             let remote = machine.remote?;
             at(Costs {
-                start_ns: remote.start_ns + 2.0 * measured.function_pickle_ns,
+                start_ns: remote.start_ns + THERE_AND_MADE * measured.function_pickle_ns,
                 worker_ns: 0.0,
                 move_in_ns: remote.item_ns / 2.0
                     + measured.pickle_ns
@@ -140,16 +152,19 @@ fn transfer_ns(bytes: f64, per_s: f64) -> f64 {
     bytes / per_s.max(1.0) * 1e9
 }
 
-fn alone(rung: Rung, measured: &Measurement, start_ns: f64, item_ns: f64) -> Prediction {
-    let compute_ns = measured.planned() * item_ns;
-    Prediction { rung, workers: 1, terms: Terms { start_ns, compute_ns, ..Terms::default() } }
-}
-
 /// With a longest item so many times longer than the mean, two resources are never busy together.
 const LUMPY: f64 = 4.0;
 
+/// With one so many times longer than the mean, it is the last long one that ends last.
+const SKEWED: f64 = 6.0;
+
 /// Among so few workers somebody has the lock or a core anyway.
-const FEW_STALLED: f64 = 4.0;
+const FEW_STALLED: f64 = 3.0;
+
+/// The function is pickled before any of it, and unpickled by all at a time. That keeps the bytes, and
+/// makes objects in memory that nobody has touched: so many times what was measured, which does
+/// neither.
+const THERE_AND_MADE: f64 = 6.0;
 
 /// What a rung of workers costs.
 struct Costs {
@@ -217,13 +232,14 @@ impl Costs {
         // Where something else sets the pace, the uneven end is hidden behind it; but no end is
         // before that of the longest.
         let longest_ns = item_ns + self.excess_ns(measured);
-        let uneven_ns = self.uneven_ns(measured, item_ns, side_by_side.max(1.0));
-        let tail_ns = (uneven_ns.min(items * item_ns - compute_ns)
-            - (pace_ns - compute_ns - queue_ns).max(0.0))
-        .max(longest_ns - pace_ns);
+        let uneven_ns = |lock| self.uneven_ns(measured, item_ns, side_by_side.max(1.0), lock);
+        let alone_ns = compute_ns + uneven_ns(false);
+        let uneven_ns = uneven_ns(self.locked_ns > 0.0);
+        let tail_ns =
+            (uneven_ns - (pace_ns - compute_ns - queue_ns).max(0.0)).max(longest_ns - pace_ns);
         let ideal_ns = pace_ns + tail_ns.max(0.0);
         let late_ns =
-            self.late_ns(measured).max(self.stalled_ns(measured, crew, compute_ns, ideal_ns));
+            self.late_ns(measured).max(self.stalled_ns(measured, crew, alone_ns, ideal_ns));
         let tail_ns = tail_ns.max(late_ns - pace_ns);
         // What moves while workers compute is hidden; the sum of the terms is the pace.
         let hidden_ns = pace_ns - compute_ns;
@@ -247,9 +263,7 @@ impl Costs {
             return 0.0;
         }
         let (wall, items) = (&measured.wall_ns, measured.planned());
-        let apart_ns = (wall.largest - wall.median).max(f64::MIN_POSITIVE);
-        // So many long ones make the mean what it is.
-        let long = (items * (wall.mean - wall.median) / apart_ns).clamp(1.0, items.max(1.0));
+        let long = measured.long();
         let queue_ns = items * self.locked_ns;
         let own_ns = wall.largest * self.locked_ns / wall.mean.max(f64::MIN_POSITIVE);
         let turn_ns = (queue_ns * long / (long + 1.0) + own_ns / 2.0).min(queue_ns);
@@ -258,13 +272,12 @@ impl Costs {
 
     /// What it takes where long items hold the lock in one piece: who needs it meanwhile has to stop,
     /// so the time of the lock and that of the cores don't fall together any more.
-    fn stalled_ns(&self, measured: &Measurement, crew: f64, compute_ns: f64, ideal_ns: f64) -> f64 {
+    fn stalled_ns(&self, measured: &Measurement, crew: f64, alone_ns: f64, ideal_ns: f64) -> f64 {
         let mean_ns = measured.wall_ns.mean.max(f64::MIN_POSITIVE);
         let lumps = (self.excess_ns(measured) / mean_ns / LUMPY).clamp(0.0, 1.0)
             * (1.0 - FEW_STALLED / crew).max(0.0);
         let lock_ns = measured.planned() * self.locked_ns;
-        let uneven_ns = (ideal_ns - compute_ns.max(lock_ns)).max(0.0);
-        ideal_ns + lumps * ((compute_ns + uneven_ns).hypot(lock_ns) - ideal_ns).max(0.0)
+        ideal_ns + lumps * (alone_ns.hypot(lock_ns) - ideal_ns).max(0.0)
     }
 
     /// By how much the longest item is longer than others.
@@ -274,9 +287,38 @@ impl Costs {
 
     /// How long after the ideal end the last item ends: by what does not divide evenly, or by one
     /// that is longer than the others and comes late.
-    fn uneven_ns(&self, measured: &Measurement, item_ns: f64, crew: f64) -> f64 {
+    fn uneven_ns(
+        &self,
+        measured: &Measurement,
+        item_ns: f64,
+        crew: f64,
+        shares_a_lock: bool,
+    ) -> f64 {
         let items = measured.planned();
-        let uneven = ((items / crew.ceil()).ceil() - items / crew) * item_ns;
-        uneven.max(self.excess_ns(measured) * (1.0 - 1.0 / crew) / 2.0)
+        let (work_ns, longest_ns) = (items * item_ns, item_ns + self.excess_ns(measured));
+        let ideal_ns = work_ns / crew;
+        let uneven_ns = ((items / crew.ceil()).ceil() - items / crew) * item_ns;
+        // Where all begin at once none comes late.
+        let late_by = if items > crew { (1.0 - 1.0 / crew) / 2.0 } else { 0.0 };
+        let plain_ns = uneven_ns.max(self.excess_ns(measured) * late_by).min(work_ns - ideal_ns);
+        // Of some long ones, which come anywhere, the last one begins when most of the work has.
+        let long = measured.long();
+        if long <= 1.0 || shares_a_lock {
+            return plain_ns; // where all share a lock, `late_ns` says it
+        }
+        let before = long / (long + 1.0);
+        let mut begun_ns = before * (work_ns - longest_ns) / crew;
+        if long - 1.0 < crew {
+            // The others have their workers, and the short ones the rest of them.
+            let short_ns = work_ns - long * longest_ns;
+            begun_ns = begun_ns.min(before * short_ns.max(0.0) / (crew - (long - 1.0) / 2.0));
+        }
+        let least_ns = plain_ns.max(longest_ns - ideal_ns);
+        let late_ns = begun_ns + longest_ns - ideal_ns;
+        if late_ns <= least_ns {
+            return plain_ns;
+        }
+        let skew = (self.excess_ns(measured) / measured.wall_ns.mean / SKEWED).clamp(0.0, 1.0);
+        least_ns + skew * (late_ns - least_ns)
     }
 }

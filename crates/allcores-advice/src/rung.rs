@@ -87,13 +87,19 @@ pub enum Refusal {
     LockHeld,
     /// Nobody knows how fast it would be there.
     SpeedUnknown,
+    /// It can't be compiled.
+    NotCompiled,
+    /// Machine code leaves most items to Python.
+    LeftToPython,
+    /// Machine code gave another result than Python.
+    ResultDiffers,
     /// What it would gain is within the spread of what was measured.
     GainTooSmall,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 12] = [
+    pub const ALL: [Refusal; 15] = [
         Refusal::UnpicklableFunction,
         Refusal::UnpicklableArgument,
         Refusal::UnpicklableResult,
@@ -105,6 +111,9 @@ impl Refusal {
         Refusal::LeverageBelowOne,
         Refusal::LockHeld,
         Refusal::SpeedUnknown,
+        Refusal::NotCompiled,
+        Refusal::LeftToPython,
+        Refusal::ResultDiffers,
         Refusal::GainTooSmall,
     ];
 
@@ -123,6 +132,9 @@ impl Refusal {
             Refusal::LeverageBelowOne => "leverage_below_one",
             Refusal::LockHeld => "lock_held",
             Refusal::SpeedUnknown => "speed_unknown",
+            Refusal::NotCompiled => "not_compiled",
+            Refusal::LeftToPython => "left_to_python",
+            Refusal::ResultDiffers => "result_differs",
             Refusal::GainTooSmall => "gain_too_small",
         }
     }
@@ -148,6 +160,9 @@ impl Refusal {
             Refusal::LeverageBelowOne => "moving an item takes longer than computing it",
             Refusal::LockHeld => "the function holds the interpreter's lock",
             Refusal::SpeedUnknown => "nobody knows how fast it would be there",
+            Refusal::NotCompiled => "it can't be compiled",
+            Refusal::LeftToPython => "machine code leaves most items to Python",
+            Refusal::ResultDiffers => "machine code gave another result than Python",
             Refusal::GainTooSmall => "the gain is within the spread of the measurement",
         }
     }

@@ -74,6 +74,19 @@ impl Sample {
         }
     }
 
+    /// All values so many times as large.
+    #[must_use]
+    pub fn scaled(&self, times: f64) -> Sample {
+        Sample {
+            mean: self.mean * times,
+            median: self.median * times,
+            low: self.low * times,
+            high: self.high * times,
+            largest: self.largest * times,
+            ..*self
+        }
+    }
+
     /// How far the mean may be off, as a share of it: less the more was measured.
     #[must_use]
     pub fn doubt(&self) -> f64 {

@@ -90,8 +90,18 @@ fn free_threading_sends_pure_python_to_threads() {
 
 #[test]
 fn compiled_functions_win_where_they_are_much_faster() {
-    let measured = Measurement { native_speedup: Some(60.0), ..even(1e6, 10_000) };
+    let measured = Measurement { native_ns: Some(20e3), ..even(1e6, 10_000) };
     assert_eq!(chosen(&measured), Rung::Native);
+    assert_eq!(chosen(&Measurement { native_left: 0.9, ..measured }), Rung::Processes);
+}
+
+#[test]
+fn compiled_functions_that_are_not_faster_stay_in_python() {
+    assert_eq!(
+        chosen(&Measurement { native_ns: Some(900.0), ..even(300.0, 1_000_000) }),
+        Rung::Serial
+    );
+    assert_eq!(chosen(&Measurement { native_ns: Some(2e6), ..even(1e6, 1_000) }), Rung::Processes);
 }
 
 #[test]
@@ -162,6 +172,9 @@ fn refused(refusal: Refusal) -> (Measurement, Machine, Vec<Exclusion>, Rung) {
         | Refusal::UnpicklableResult
         | Refusal::NeedsState
         | Refusal::OptionNotKept => given(Rung::Processes),
+        Refusal::NotCompiled | Refusal::LeftToPython | Refusal::ResultDiffers => {
+            given(Rung::Native)
+        }
         Refusal::NotHere => given(Rung::Interpreters),
         Refusal::TooFewItems => (even(100e6, 1), four_cores(), vec![], Rung::Processes),
         Refusal::OneCore => (work, Machine { cores: 1, ..four_cores() }, vec![], Rung::Processes),

@@ -23,7 +23,8 @@ pub(crate) struct Measured {
     unpickle_ns: f64,
     result_pickle_ns: f64,
     result_unpickle_ns: f64,
-    native_speedup: Option<f64>,
+    native_ns: Option<f64>,
+    native_left: f64,
 }
 
 impl Measured {
@@ -42,7 +43,8 @@ impl Measured {
             result_unpickle_ns: self.result_unpickle_ns,
             left: self.left,
             done: self.done,
-            native_speedup: self.native_speedup,
+            native_ns: self.native_ns,
+            native_left: self.native_left,
         }
     }
 }
@@ -64,6 +66,7 @@ pub(crate) struct Constants {
     interpreter_ns: f64,
     processes_start_ns: f64,
     process_ns: f64,
+    native_item_ns: f64,
 }
 
 impl Constants {
@@ -82,6 +85,7 @@ impl Constants {
             interpreter_ns: self.interpreter_ns,
             processes_start_ns: self.processes_start_ns,
             process_ns: self.process_ns,
+            native_item_ns: self.native_item_ns,
             ..Machine::default()
         }
     }

@@ -21,7 +21,9 @@ from collections.abc import Callable
 
 from .._core import advise
 from . import machine, state
-from .probe import Probe, Unpicklable, Watch
+from .caller import CALLER
+from .compiled import Compiled
+from .probe import Probe, Unpicklable, Watch, hurried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     from .._core import Verdict
 
-CALLER = "serial"
 BLOCK_NS = 500_000
 """What a block in the caller should take."""
 MOST_ITEMS = 65_536
@@ -42,8 +43,16 @@ FEW = 128
 """With so many items the first one is a noticeable part of all."""
 WATCHED_NS = 3_000_000
 """So long the lock is watched before a decision between threads and processes."""
+CLOSE_SHARE, CLOSE_DONE = 0.75, 0.12
+"""A gain so small, to that share of the caller's time, is not taken before such a share of the work
+was done.
+"""
+UNCLEAR = 0.05, 0.5
+"""A share of time in which the lock was free that is worth a longer watch, up to four times."""
 LOOK_AWAY_NS = 40_000_000
 """So much waiting for results, and it looks whether the rung is worth it."""
+WAITED_NS = 300_000
+"""Results that were waited for so long had not been there."""
 LEAST_WAITS = 4
 """And so many waits, the longest of which doesn't count."""
 TOO_SLOW = 1.1
@@ -51,7 +60,12 @@ TOO_SLOW = 1.1
 EARLY_TIMES, EARLY_S = 1.25, 0.01
 """Others begin elsewhere while the first item runs only if so many times, and seconds, are gained.
 """
-OTHERS = ("interpreters", "native", "cluster")
+STARTING = 0.75
+"""The share of a rung's start for which the caller goes on; the rest is its own work."""
+MADE_THERE = 4.0
+"""Unpickling a function in a worker that has just started, in times of what it was measured with.
+"""
+OTHERS = ("interpreters", "cluster")
 
 
 class Judge:
@@ -69,13 +83,16 @@ class Judge:
         open_rungs: set[str],
         *,
         max_workers: int | None = None,
+        star: bool = False,
     ) -> None:
         """`rungs` are those that may be chosen, with the workers of each; `open_rungs` need no
-        start any more."""
+        start any more. With `star` an item is a tuple of arguments.
+        """
         self.verdict: Verdict | None = None
         self.reason = "serial: there is too little work to leave the caller"
         self._fn = fn
         self._probe = Probe(fn)
+        self._compiled = Compiled(fn, star=star)
         self._rungs = rungs
         self._open = frozenset(open_rungs)
         self._max_workers = max_workers
@@ -87,8 +104,9 @@ class Judge:
         self._look_at_ns = FIRST_LOOK_NS
         self._watch: Watch | None = None
         self._start: str | None = None
+        self._left_at_ns = 0
         self._is_away = False
-        self._was_early = False
+        self._was_early = self._has_erred = False
         self._away_ns = 0
         self._away_count = 0
         self._waits = self._longest_wait_ns = 0
@@ -109,6 +127,11 @@ class Judge:
     ) -> None:
         """The caller ran these items; if one `failed` its value is None."""
         self._probe.on_block(items, values, failed, wall_ns, cpu_ns)
+        if not self._compiled.agrees(values, failed=failed):
+            self._exclude_refused()
+            if self._where == "native":
+                self._where, self._was_early, self._has_erred = CALLER, False, True
+                self.reason = f"serial: {self._compiled.refusal}"
         count = len(items)
         if wall_ns < BLOCK_NS / 2:
             self._size = min(2 * count, MOST_ITEMS)
@@ -128,9 +151,13 @@ class Judge:
         if to_come_ns < LEAST_WORK_NS:
             self._look_at_ns = int(probe.wall_ns * GROWTH)
             return
+        if "native" in self._rungs and self._compiled.may_be_tried(to_come_ns):
+            self._try_compiled()
         if self._watch is None:
             verdict = self._advice(left)
-            if verdict.rung == CALLER and not self._may_be_free(left):
+            if self._is_too_close(verdict, to_come_ns):
+                self._look_at_ns = int(probe.wall_ns * GROWTH)
+            elif verdict.rung in (CALLER, "native") and not self._may_be_free(left):
                 self._decide(verdict)
             elif verdict.rung == "processes" and self._needs_state():
                 self._look(left)
@@ -139,12 +166,43 @@ class Judge:
                 self._watch = Watch()
             else:
                 self._decide(verdict)
-        elif self._watch.passed_ns() >= WATCHED_NS:
+        elif self._has_watched(self._watch):
             self._stop_watch()
             verdict = self._advice(left)
             if verdict.rung == "processes" and self._needs_state():
                 verdict = self._advice(left)
             self._decide(verdict)
+
+    def _is_too_close(self, verdict: Verdict, to_come_ns: float) -> bool:
+        """Whether a little more is worth knowing first: the first items take longer than others,
+        with cold caches, and where little is gained little is lost meanwhile.
+        """
+        if verdict.rung != "processes" or self._probe.wall_ns > to_come_ns * CLOSE_DONE:
+            return False
+        seconds = _seconds(verdict)
+        return seconds["processes"] > CLOSE_SHARE * seconds[CALLER]
+
+    def _try_compiled(self) -> None:
+        """Runs items of the last block again as machine code, and compares."""
+        last = self._probe.last
+        if last is not None:
+            self._compiled.compare(*last)
+            self._exclude_refused()
+
+    def _exclude_refused(self) -> None:
+        if self._compiled.refusal:
+            self._excluded["native"] = self._compiled.reason
+
+    def called(self, rung: str) -> Callable[..., Any]:
+        """What that rung is to call."""
+        return self._compiled.function if rung == "native" else self._fn
+
+    def _has_watched(self, watch: Watch) -> bool:
+        """Whether it is clear by now whether the lock is free; of a few wakes each counts much."""
+        passed_ns = watch.passed_ns()
+        if passed_ns < WATCHED_NS:
+            return False
+        return passed_ns >= 4 * WATCHED_NS or not UNCLEAR[0] < watch.share() < UNCLEAR[1]
 
     def _needs_state(self) -> bool:
         """Whether the function needs what can't be sent; processes are excluded then."""
@@ -163,13 +221,28 @@ class Judge:
     def _advice(self, left: int | None, *, free_share: float | None = None) -> Verdict:
         probe = self._probe
         try:
-            probe.weigh()
+            probe.weigh_data()
+            verdict = self._asked(left, free_share)
+            if verdict.rung != "processes" or probe.is_weighed:
+                return verdict
+            # A function may hold much. Its weight is looked for while less than a sixth of what is
+            # gained has gone into that; whatever weighs more is not worth it, by the model.
+            seconds = _seconds(verdict)
+            probe.weigh_function(1e9 * (seconds[CALLER] - seconds["processes"]) / 6)
         except Unpicklable as error:
             self._excluded["processes"] = str(error)
+        return self._asked(left, free_share)
+
+    def _asked(self, left: int | None, free_share: float | None) -> Verdict:
+        """What the adviser says to what is known."""
+        probe = self._probe
         measured = probe.measured(left)
+        measured.update(native_ns=self._compiled.item_ns, native_left=self._compiled.left_share)
         if free_share is not None:
             measured["free_share"] = free_share
-        constants = machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
+        constants = self._constants()
+        # While workers start the caller goes on at its own speed, which is half of theirs or less.
+        constants["processes_start_ns"] *= 1 - STARTING / 2
         excluded = dict(self._excluded)
         for rung, away_ns in self._slow.items():
             if away_ns > probe.item_ns() / TOO_SLOW:
@@ -183,7 +256,24 @@ class Judge:
         if verdict.rung in self._rungs:
             self._leave_for(verdict.rung)
 
+    def keeps(self, left: int | None) -> int:
+        """How many of the items that are `left` the caller should run while the rung starts."""
+        item_ns = self._probe.item_ns()
+        if self._was_early or self._where in self._open or not item_ns:
+            return 0
+        constants = self._constants()
+        start_ns = sum(constants[name] for name in machine.starts(self._where))
+        if self._where == "processes":
+            start_ns += MADE_THERE * self._probe.measured(left)["function_pickle_ns"]
+        most = self._probe.done if left is None else left // 3
+        return min(int(STARTING * start_ns / item_ns), most)
+
+    def _constants(self) -> dict[str, Any]:
+        """The machine's, as things are for this map."""
+        return machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
+
     def _leave_for(self, rung: str) -> None:
+        self._left_at_ns = time.perf_counter_ns()
         self._where = rung
         self._start = machine.start_of(rung)
         self._is_away = False
@@ -208,7 +298,8 @@ class Judge:
                 return True
             self._was_early = True
             self._leave_for(rung)
-            go(rung)
+            with hurried():
+                go(rung)
             return False
 
         self._watch = Watch(on_tick)
@@ -224,25 +315,33 @@ class Judge:
         if self._is_unsendable is None:
             try:
                 probe.weigh_arguments(items)
-                probe.weigh()
+                probe.weigh_function(passed_ns / 10)
                 self._is_unsendable = False
             except Unpicklable as error:
                 self._excluded["processes"] = str(error)
                 self._is_unsendable = True
+        compiled = self._compiled
+        if "native" in self._rungs and compiled.may_be_tried(left * passed_ns):
+            with hurried():
+                compiled.run_ahead(items)
+            self._exclude_refused()
+        if compiled.item_ns is not None:
+            # Python is at it still, and takes no less than machine code.
+            passed_ns = max(passed_ns, int(compiled.item_ns))
         measured = probe.measured(left + 1)
+        measured.update(native_ns=compiled.item_ns, native_left=compiled.left_share)
         # It will be as much as it is now, so there is no doubt in it.
         measured.update(wall_ns=[float(passed_ns)] * 100, done=1)
         measured.update(busy_cores=max(busy, 1.0 - free_share), free_share=free_share)
-        constants = machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
-        verdict = advise(measured, constants, list(self._excluded.items()))
-        seconds = {rung: terms[-1][1] for rung, terms in verdict.predictions}
+        verdict = advise(measured, self._constants(), list(self._excluded.items()))
+        seconds = _seconds(verdict)
         if (
             verdict.rung not in self._rungs
             or seconds[CALLER] < EARLY_TIMES * seconds[verdict.rung]
             or seconds[CALLER] - seconds[verdict.rung] < EARLY_S
         ):
             return None
-        if verdict.rung == "processes" and self._needs_state():
+        if verdict.rung == "processes" and (self._needs_state() or not probe.is_weighed):
             return None
         self.verdict = verdict
         self.reason = f"{verdict.reason}, while the first item runs"
@@ -251,7 +350,12 @@ class Judge:
     def begun(self) -> None:
         """The first item has ended; where `go` was called, it has returned."""
         if self._watch is not None:
+            self._compiled.stop()
             self._stop_watch()
+
+    def takes_back(self) -> bool:
+        """Whether what has begun beside the first item turned out wrong: machine code."""
+        return self._has_erred
 
     def _stop_watch(self) -> None:
         watch, self._watch = self._watch, None
@@ -278,6 +382,10 @@ class Judge:
             self._is_away, self._moved = True, moved
             self._learn_start(waited_ns)
             return
+        if self._where == "native" and self._compiled.looks_left():
+            self._exclude_refused()
+            self._come_back(0, self._compiled.refusal)
+            return
         self._away_ns += waited_ns
         self._away_count += count
         self._waits += 1
@@ -303,15 +411,21 @@ class Judge:
             self._come_back(away_ns, f"an item took {there:.3f} ms there and {back:.3f} ms here")
 
     def _learn_start(self, waited_ns: int) -> None:
-        """How long the rung's start took, if that can be told from its first items."""
+        """How long the rung's start took, if that can be told from its first items: if they were
+        waited for, or were there sooner than was thought.
+        """
         name = self._start
-        start_ns = waited_ns - 2 * self._probe.item_ns()
-        if name and self._where not in self._open and not self._was_early and start_ns > 0:
+        passed_ns = time.perf_counter_ns() - self._left_at_ns
+        start_ns = passed_ns - 2 * self._probe.item_ns()
+        if not name or self._where in self._open or self._was_early or start_ns <= 0:
+            return
+        if waited_ns >= WAITED_NS or start_ns < machine.here().value(name):
             machine.here().learn(name, start_ns)
 
     def _come_back(self, away_ns: float, why: str) -> None:
         """The caller measures anew."""
-        self._slow[self._where] = away_ns
+        if away_ns:
+            self._slow[self._where] = away_ns
         self._returns += 1
         self._where = CALLER
         self.reason = f"serial: {why}"
@@ -319,3 +433,8 @@ class Judge:
         self._size = 1
         # Each time it takes twice as long until it may leave again.
         self._look_at_ns = self._probe.wall_ns + 4 * LEAST_WORK_NS * 2**self._returns
+
+
+def _seconds(verdict: Verdict) -> dict[str, float]:
+    """What each rung is predicted to take."""
+    return {rung: terms[-1][1] for rung, terms in verdict.predictions}

@@ -8,17 +8,16 @@ which does not count, says who ran which item when.
 
 from __future__ import annotations
 
-import math
-import pickle
 import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ..pool import codec, nesting
 from . import backends
 from .comparison import Comparison, Row
-from .explain import MOST_ITEMS, MOST_SECONDS, judged, not_here
+from .explain import MOST_ITEMS, MOST_SECONDS, compiled_by, judged, not_here
 from .options import CallOptions, OpenOptions
 from .probe import Probe, Unpicklable
+from .same import same
 from .timed import Timed
 
 TYPE_CHECKING = False
@@ -165,12 +164,15 @@ def _told(
             break
     excluded = not_here()
     notes = []
+    compiled = compiled_by(fn, probe, excluded)
+    if compiled.refusal:
+        notes.append(f"native: {compiled.refusal}")
     try:
         probe.weigh()
     except Unpicklable as error:
         excluded["processes"] = str(error)
         notes.append(f"processes can't be used: {str(error).replace('_', ' ')}")
-    verdict = judged(probe, len(sample), excluded, max_workers)
+    verdict = judged(probe, len(sample), excluded, max_workers, compiled)
     return Comparison(
         function=codec.name_of(fn),
         items=len(sample),
@@ -181,36 +183,6 @@ def _told(
         advice=verdict.reason,
         notes=[*notes, *verdict.warnings],
     )
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two results are equal: of one type, numbers to the bit, NaN like NaN, arrays and
-    containers part by part, exceptions by type and arguments.
-    """
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, float):
-        both_nan = math.isnan(one) and math.isnan(other)
-        return both_nan or (one == other and math.copysign(1, one) == math.copysign(1, other))
-    if isinstance(one, BaseException):
-        return same(one.args, other.args)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
-    try:
-        if hasattr(one, "equals"):  # frames, series, Arrow tables
-            return bool(one.equals(other))
-        if one == other:
-            return True
-    except (TypeError, ValueError):
-        pass  # an array's answer is an array
-    try:
-        return pickle.dumps(one, 5) == pickle.dumps(other, 5)
-    except Exception:
-        return False
 
 
 def _short(value: object) -> str:

@@ -10,6 +10,7 @@ from .._core import advise
 from ..pool import codec, nesting
 from . import machine
 from .choose import OTHERS
+from .compiled import Compiled
 from .leverage import leverage_words
 from .probe import Probe, Unpicklable
 
@@ -32,10 +33,11 @@ class Explanation:
         sampled: how many items were run to measure it.
         verdict: the adviser's; None if nothing was run.
         refusal: why it can't be sent to a process; empty if it can.
+        native: why it is not for machine code, with line and column; empty if it is.
         item_s: seconds an item takes; None if nothing was run.
     """
 
-    __slots__ = ("function", "item_s", "refusal", "sampled", "verdict")
+    __slots__ = ("function", "item_s", "native", "refusal", "sampled", "verdict")
 
     def __init__(
         self,
@@ -45,12 +47,14 @@ class Explanation:
         item_s: float | None,
         verdict: Verdict | None,
         refusal: str,
+        native: str = "",
     ) -> None:
         self.function = function
         self.sampled = sampled
         self.item_s = item_s
         self.verdict = verdict
         self.refusal = refusal
+        self.native = native
 
     @property
     def leverage(self) -> tuple[float, float, float] | None:
@@ -66,6 +70,8 @@ class Explanation:
             lines.append(f"an item takes {self.item_s * 1e3:.3g} ms ({self.sampled} were run)")
         if self.refusal:
             lines.append(f"it can't go to processes: {self.refusal}")
+        if self.native:
+            lines.append(f"native: {self.native}")
         if verdict is None:
             lines.append(
                 "nothing was run, so nothing is known of its time\n"
@@ -104,6 +110,7 @@ def explain(
     if items is not None:
         run_some(probe, items)
     refusal, excluded = "", not_here()
+    compiled = compiled_by(fn, probe, excluded)
     try:
         probe.weigh()
     except Unpicklable as error:
@@ -111,14 +118,17 @@ def explain(
         excluded["processes"] = str(error)
     name = codec.name_of(fn)
     if not probe.done:
-        return Explanation(name, sampled=0, item_s=None, verdict=None, refusal=refusal)
-    verdict = judged(probe, length, excluded, max_workers)
+        return Explanation(
+            name, sampled=0, item_s=None, verdict=None, refusal=refusal, native=compiled.refusal
+        )
+    verdict = judged(probe, length, excluded, max_workers, compiled)
     return Explanation(
         name,
         sampled=probe.done,
         item_s=probe.item_ns() / 1e9,
         verdict=verdict,
         refusal=refusal,
+        native=compiled.refusal,
     )
 
 
@@ -141,9 +151,30 @@ def not_here() -> dict[str, str]:
     return found
 
 
+def compiled_by(fn: Callable[..., Any], probe: Probe, excluded: dict[str, str]) -> Compiled:
+    """The function tried as machine code on the probe's last items; what is against it is added to
+    what is `excluded`.
+    """
+    compiled = Compiled(fn)
+    if probe.last is None:
+        compiled.look()
+    else:
+        items, values = probe.last
+        compiled.compare([item for (item,) in items], values)
+    if compiled.refusal:
+        excluded["native"] = compiled.reason
+    return compiled
+
+
 def judged(
-    probe: Probe, count: int | None, excluded: dict[str, str], max_workers: int | None = None
+    probe: Probe,
+    count: int | None,
+    excluded: dict[str, str],
+    max_workers: int | None,
+    compiled: Compiled,
 ) -> Verdict:
     """The adviser's verdict for so many items like those that the probe has seen."""
     constants = machine.here().constants(max_workers=max_workers)
-    return advise(probe.measured(count), constants, list(excluded.items()))
+    measured = probe.measured(count)
+    measured.update(native_ns=compiled.item_ns, native_left=compiled.left_share)
+    return advise(measured, constants, list(excluded.items()))

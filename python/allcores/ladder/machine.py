@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 
 from ..pool import nesting
+from ..pool.start import would_fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ VERSION = 1
 USUAL: dict[str, float] = {
     "handover_ns": 2_000.0,
     "item_ns": 500.0,
+    "native_item_ns": 300.0,
     "round_trip_ns": 30_000.0,
     "bytes_in_per_s": 6e9,
     "bytes_out_per_s": 4e9,
@@ -46,13 +48,13 @@ USUAL: dict[str, float] = {
     "processes_start_ns": 8e6,
     "process_ns": 1e6,
     "server_start_ns": 90e6,
+    "served_start_ns": 18e6,
 }
 """Nanoseconds, or bytes a second. `server_start_ns` is the start of a pool where the process has
-threads, so that nothing may be forked off it; for the others see `machine.rs`."""
+threads, anybody's, so that nothing may be forked off it, `served_start_ns` where there is a fork
+server by then; for the others see `machine.rs`."""
 
 _SPEEDS = ("bytes_in_per_s", "bytes_out_per_s")
-_SERVED = 0.2
-"""The share of `server_start_ns` that it takes where the server runs already."""
 _PROBE_NS = 26_000.0
 """What `_probe` takes on the machine that `USUAL` was measured on."""
 _MOST_FACTOR = 8.0
@@ -90,11 +92,10 @@ class Machine:
             open_rungs: those that have been started.
         """
         found: dict[str, Any] = {name: self.value(name) for name in USUAL}
-        if threading.active_count() > 1:
-            # Nothing may be forked off this process.
-            start_ns = found["server_start_ns"]
+        if not would_fork(own=0):
             found["processes_start_ns"] = max(
-                start_ns * _SERVED if _has_server() else start_ns, found["processes_start_ns"]
+                found["served_start_ns" if _has_server() else "server_start_ns"],
+                found["processes_start_ns"],
             )
         for name, terms in _STARTS.items():
             if name in open_rungs:
@@ -106,10 +107,13 @@ class Machine:
         return found
 
     def learn(self, name: str, value: float) -> None:
-        """A real pool took so much; half of it is believed at once."""
+        """A real pool took so much; half of it is believed at once, for the machine may have been
+        busy, and at most twice of what was known.
+        """
         self._load()
         with self._lock:
             before = self.value(name)
+            value = min(value, 2 * before)
             self._known[name] = (before + value) / 2
             self._has_news = self._has_news or abs(value - before) > before / 4
 
@@ -162,14 +166,19 @@ class Machine:
 _STARTS = {
     "threads": ("threads_start_ns",),
     "interpreters": ("interpreters_start_ns", "interpreter_ns"),
-    "processes": ("processes_start_ns", "process_ns", "server_start_ns"),
+    "processes": ("processes_start_ns", "process_ns"),
 }
 
 
+def starts(rung: str) -> tuple[str, ...]:
+    """The names of what a rung's start consists of, as `Machine.constants` has them."""
+    return _STARTS.get(rung, ())
+
+
 def start_of(rung: str) -> str | None:
-    """The name of what a rung's start takes as things are; None if it is part of another's."""
-    if rung == "processes" and threading.active_count() > 1:
-        return None if _has_server() else "server_start_ns"
+    """The name of what a rung's start takes as things are; None if nobody knows."""
+    if rung == "processes" and not would_fork(own=0):
+        return "served_start_ns" if _has_server() else "server_start_ns"
     return {"processes": "processes_start_ns", "threads": "threads_start_ns"}.get(rung)
 
 

@@ -9,7 +9,8 @@ It begins in the caller: the first items are run for real, and measured. A *judg
 block where the rest shall run. On another rung that is a map over a *tap* on the same items; when
 the judge wants them elsewhere the tap is closed, what was taken ends where it is, and the rest goes
 on from there. So nothing runs twice, and results, indices and progress go on as if there were one
-map.
+map. While a rung starts the caller goes on (`caller`): the rung's map begins behind the items that
+the caller keeps.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, copy_context
+from itertools import chain
 from weakref import ref
 
 from .._core import Unroll, scalars_in
@@ -25,60 +27,47 @@ from ..pool.blocks import Blocks, deadline_after
 from ..pool.feed import Part
 from ..pool.lead import length_of
 from .backends.serial import SerialMap
-from .probe import cpu_clock
+from .caller import CALLER, CallerMap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
-    from ..pool.blocks import Block
     from .backends.base import RungExecutor
+    from .caller import CallerJudge
     from .options import CallOptions
     from .progress import Meter
 
-    class Judge(Protocol):
+    class Judge(CallerJudge, Protocol):
         """Says where the items of one map shall run."""
-
-        def block_size(self, done: int) -> int:
-            """How many items the next block in the caller should hold."""
-
-        def on_block(
-            self, items: list[Any], values: list[Any], failed: bool, wall_ns: int, cpu_ns: int
-        ) -> None:
-            """The caller ran these items; if one `failed` its value is None."""
 
         def on_away(self, count: int, stats: dict[str, int], waited_ns: int) -> None:
             """Results of `count` items came from the rung that was chosen, whose `stats` are so,
             after so long a wait.
             """
 
-        def where(self, left: int | None) -> str:
-            """The rung for what is `left`: "serial" for the caller."""
-
-        def begin(self, items: list[Any], left: int | None, go: Callable[[str], None]) -> None:
-            """The first item is about to run, and `left` after it; `go` has these begin on a rung
-            meanwhile. It is called from another thread, at most once.
-            """
-
-        def begun(self) -> None:
-            """The first item has ended; `go` is not called any more, and if it was it has
-            returned.
-            """
+        def called(self, rung: str) -> Callable[..., Any]:
+            """What that rung is to call."""
 
         def end(self) -> None:
             """The map is over."""
 
     OpenRung = Callable[[str], RungExecutor]
 
-CALLER = "serial"
-
 
 class Tap:
-    """The items that a rung may still take."""
+    """The items that a rung may still take.
 
-    def __init__(self, items: Iterator[Any]) -> None:
+    Attributes:
+        kept: those that were taken, if they are kept.
+        is_closed: there are none any more.
+        has_ended: there really were none any more.
+    """
+
+    def __init__(self, items: Iterator[Any], *, keeps: bool = False) -> None:
         self._items = items
-        self.taken = 0
+        self._keeps = keeps
+        self.kept: list[Any] = []
         self.is_closed = False
         self.has_ended = False
 
@@ -93,70 +82,20 @@ class Tap:
         except BaseException:
             self.has_ended = True
             raise
-        self.taken += 1
+        if self._keeps:
+            self.kept.append(item)
         return item
 
 
 class SizedTap(Tap):
     """A tap on items whose number is known: a rung works through them unasked."""
 
-    def __init__(self, items: Iterator[Any], length: int) -> None:
-        super().__init__(items)
+    def __init__(self, items: Iterator[Any], length: int, *, keeps: bool = False) -> None:
+        super().__init__(items, keeps=keeps)
         self._length = length
 
     def __len__(self) -> int:
         return self._length
-
-
-class CallerMap(SerialMap):
-    """The blocks that run in the caller, until the judge wants the rest elsewhere."""
-
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        items: Iterator[Any],
-        options: CallOptions,
-        judge: Judge,
-        length: int | None,
-        go: Callable[[str], None] | None = None,
-    ) -> None:
-        """`go` has what is left after the first item begin on a rung while that item runs."""
-        super().__init__(fn, (items,), options)
-        self._go = go
-        self._clock = cpu_clock()
-        self._length = length
-        self._judge = judge
-        self._bound = options.buffersize
-        self.wants_to_move = False
-
-    def next_block(self, deadline: float | None) -> Block | None:
-        self._check_time(deadline)
-        if self._error is not None:
-            return self._raise()
-        if self._over:
-            return None
-        left = None if self._length is None else self._length - self._done
-        if self._judge.where(left) != CALLER:
-            self.wants_to_move = self._over = True
-            return None
-        done = self._done + self._first
-        size = 1 if self._bound is not None else min(self._judge.block_size(done), done + 1)
-        items = self.take(size)
-        if not items:
-            return None
-        go, self._go = self._go, None
-        if go is not None:
-            self._judge.begin(items, None if left is None else left - len(items), go)
-        try:
-            begun_ns, cpu_ns = time.perf_counter_ns(), self._clock()
-            values, errors = block = self.run_items(items)
-            cpu_ns = self._clock() - cpu_ns
-            wall_ns = time.perf_counter_ns() - begun_ns
-        finally:
-            if go is not None:
-                self._judge.begun()
-        self._judge.on_block(items, values, bool(errors), wall_ns, cpu_ns)
-        return block
 
 
 class Ahead:
@@ -209,10 +148,16 @@ class _Meanwhile:
     def __init__(self, moving: Moving) -> None:
         self._moving = ref(moving)
 
-    def __call__(self, name: str) -> None:
+    def begin(self, rung: str, done: int) -> None:
+        """Has what comes after so many items begin on a rung."""
         moving = self._moving()
         if moving is not None:
-            moving._begin_meanwhile(name)
+            moving._begin_meanwhile(rung, done)
+
+    def undo(self) -> Iterator[Any] | None:
+        """Gives up what was begun; all items that are left then."""
+        moving = self._moving()
+        return None if moving is None else moving._undo()
 
 
 class Moving(Unroll):
@@ -339,31 +284,49 @@ class Moving(Unroll):
     def _begin_in_caller(self) -> Blocks:
         left = None if self._length is None else self._length - self._done
         self._tap = self._rung = None
-        go = None if self._done else _Meanwhile(self)
         self._caller = self._context.copy().run(
-            CallerMap, self._fn, self._items, self._rest(self._done), self._judge, left, go
+            CallerMap,
+            self._fn,
+            self._items,
+            self._rest(self._done),
+            self._judge,
+            left,
+            _Meanwhile(self),
         )
         keeps = self._options.return_exceptions
         phase = Blocks(self._caller, return_exceptions=keeps)
         phase._deadline = self._deadline
         return phase
 
-    def _begin_meanwhile(self, name: str) -> None:
-        """Has all but the first item begin on a rung, while the caller runs the first."""
+    def _begin_meanwhile(self, name: str, done: int) -> None:
+        """Has all but the first `done` items begin on a rung, while the caller runs these."""
         try:
-            self._ahead = self._begun_on(name, 1)
+            self._ahead = self._begun_on(name, done)
         except BaseException as error:
             self._ahead = error
+
+    def _undo(self) -> Iterator[Any] | None:
+        """Gives up what has begun elsewhere, and is right to run again; all items that are left."""
+        ahead, self._ahead = self._ahead, None
+        if not isinstance(ahead, tuple):
+            return None
+        _, tap, phase = ahead
+        tap.is_closed = True
+        phase.close()  # type: ignore[attr-defined]
+        self._items = chain(tap.kept, self._items)
+        return self._items
 
     def _begun_on(self, name: str, done: int) -> tuple[RungExecutor, Tap, Iterator[Any]]:
         """The map of a rung over what is left after `done` items."""
         rung = self._open_rung(name)
+        # What runs beside the first item as machine code may have to run again.
+        keeps = name == "native" and not self._done
         if self._length is None:
-            tap = Tap(self._items)
+            tap = Tap(self._items, keeps=keeps)
         else:
-            tap = SizedTap(self._items, max(self._length - done, 0))
-        options = self._rest(done)
-        return rung, tap, self._context.copy().run(rung.map, self._fn, tap, options=options)
+            tap = SizedTap(self._items, max(self._length - done, 0), keeps=keeps)
+        options, fn = self._rest(done), self._judge.called(name)
+        return rung, tap, self._context.copy().run(rung.map, fn, tap, options=options)
 
     def _rest(self, done: int) -> CallOptions:
         """The options for what is left after `done` items."""

@@ -18,11 +18,14 @@ Time in which the watch waited for a core is left out: others on the machine hol
 
 from __future__ import annotations
 
+import math
 import pickle
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from .._core import is_plain
 from ..pool.codec import Encoder
@@ -45,6 +48,8 @@ PICKLING = (
     "result_pickle_ns",
     "result_unpickle_ns",
 )
+STREAMED = 0.5
+"""The share of pickling that it takes where nothing is kept of it."""
 LARGE = 1_000_000
 """Bytes; what has so many is not pickled to find out how long that takes."""
 COPIED_BYTES_A_NS = 4.0
@@ -72,18 +77,21 @@ class Probe:
     Attributes:
         done: items that have run in the caller.
         wall_ns: what they took.
+        is_weighed: whether it is known what the function weighs.
     """
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         self._fn = fn
         self.done = 0
         self.wall_ns = 0
-        self._cpu_ns = 0
+        self._delay_ns = _delay_ns("thread-self")
         self._blocks: deque[tuple[int, int, int]] = deque(maxlen=BLOCKS_KEPT)
         self._sample: tuple[list[Any], list[Any]] | None = None
         self._weight: dict[str, float] = {}
         self._weighing_ns = 0
-        self._function_bytes: float | None = None
+        self._function_bytes = 0.0
+        self._tried_ns = 0.0
+        self.is_weighed = False
         self.free_share: float | None = None
 
     def run(self, args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
@@ -126,18 +134,38 @@ class Probe:
         ]
 
     def busy_cores(self) -> float:
-        """Cores that are busy while an item runs, on average."""
+        """Cores that are busy while an item runs, on average; time in which it waited for a core,
+        as others on the machine had them, is left out.
+        """
         wall_ns = sum(wall for _, wall, _ in self._blocks)
-        return sum(cpu for _, _, cpu in self._blocks) / wall_ns if wall_ns else 1.0
+        if not wall_ns:
+            return 1.0
+        busy = sum(cpu for _, _, cpu in self._blocks) / wall_ns
+        waited = (_delay_ns("thread-self") - self._delay_ns) / max(self.wall_ns, 1)
+        return busy / (1.0 - waited) if busy < 1.0 and 0.0 < waited < 1.0 - busy / 2 else busy
 
     def weigh(self) -> None:
-        """Pickles a sample of arguments and results, and the function, if that was not done since
-        the last block and does not take a noticeable share of the work. Raises `Unpicklable`.
+        """Pickles the function, and a sample of arguments and results. Raises `Unpicklable`."""
+        self.weigh_function()
+        self.weigh_data()
+
+    def weigh_function(self, most_ns: float = math.inf) -> None:
+        """Pickles the function, if that was not done; for so long at most, then its weight is what
+        was found until then, and looked for again when it may take twice as long. Raises
+        `Unpicklable`.
         """
-        if self._function_bytes is None:
-            size, spent_ns, _ = _weight(self._fn, "unpicklable_function")
-            self._function_bytes = float(size)
-            self._weight["function_pickle_ns"] = spent_ns
+        if self.is_weighed or most_ns < 2 * self._tried_ns:
+            return
+        self._tried_ns = most_ns
+        size, spent_ns = _weight_of_function(self._fn, most_ns)
+        self.is_weighed = spent_ns < most_ns
+        self._function_bytes = float(size)
+        self._weight["function_pickle_ns"] = spent_ns
+
+    def weigh_data(self) -> None:
+        """Pickles a sample of arguments and results, if that was not done since the last block and
+        does not take a noticeable share of the work. Raises `Unpicklable`.
+        """
         if self._sample is None or self._weighing_ns > MOST_WEIGHING * self.wall_ns:
             return
         items, values = self._sample
@@ -158,6 +186,11 @@ class Probe:
         self._weight["argument_bytes"] = size / len(items)
         self._weight["pickle_ns"] = spent_ns / len(items)
         self._weight["unpickle_ns"] = back_ns / len(items)
+
+    @property
+    def last(self) -> tuple[list[Any], list[Any]] | None:
+        """Items of the last block with their results, unless they have been weighed since."""
+        return self._sample
 
     def forget(self) -> None:
         """What comes may be different: durations are measured anew."""
@@ -180,10 +213,64 @@ class Probe:
             "free_share": max(1.0 - busy, 0.0) if free is None else free,
             "argument_bytes": self._weight.get("argument_bytes", 0.0),
             "result_bytes": self._weight.get("result_bytes", 0.0),
-            "function_bytes": self._function_bytes or 0.0,
+            "function_bytes": self._function_bytes,
             **{name: self._weight.get(name, 0.0) for name in PICKLING},
-            "native_speedup": None,
+            "native_ns": None,
+            "native_left": 0.0,
         }
+
+
+class _TooHeavy(Exception):
+    """What is pickled has taken its time."""
+
+
+class _Scale:
+    """A file for a pickler, who writes each 64 KiB, that is full after so long a time."""
+
+    def __init__(self, most_ns: float) -> None:
+        self._until_ns = time.perf_counter_ns() + most_ns
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        self.size += (size := memoryview(data).nbytes)
+        if time.perf_counter_ns() > self._until_ns:
+            raise _TooHeavy
+        return size
+
+    def put(self, buffer: pickle.PickleBuffer) -> None:
+        """Takes a large buffer, beside the pickle."""
+        self.size += buffer.raw().nbytes
+
+
+def _weight_of_function(fn: Callable[..., Any], most_ns: float) -> tuple[int, float]:
+    """The bytes of a function when pickled, and the nanoseconds that this takes where nothing is
+    kept; of what takes more than `most_ns`, what there was by then.
+    """
+    begun_ns = time.perf_counter_ns()
+    scale = _Scale(most_ns)
+    try:
+        try:
+            pickle.Pickler(scale, 5, buffer_callback=scale.put).dump(fn)
+        except _TooHeavy:
+            raise
+        except Exception:
+            # By value, then; what it holds is the most of that.
+            for each in _held_by(fn):
+                with suppress(pickle.PicklingError, AttributeError, TypeError):
+                    pickle.Pickler(scale, 5, buffer_callback=scale.put).dump(each)
+            size, spent_ns, _ = _weight(fn, "unpicklable_function")
+            return size, spent_ns * STREAMED
+    except _TooHeavy:
+        pass
+    return scale.size, float(time.perf_counter_ns() - begun_ns)
+
+
+def _held_by(fn: Callable[..., Any]) -> Iterator[Any]:
+    """What a function's closure and defaults hold."""
+    for cell in getattr(fn, "__closure__", None) or ():
+        with suppress(ValueError):  # it is empty
+            yield cell.cell_contents
+    yield from getattr(fn, "__defaults__", None) or ()
 
 
 def _weight(value: Any, refusal: str) -> tuple[int, float, float]:
@@ -225,13 +312,29 @@ def _is_copied(values: list[Any]) -> bool:
     return any(isinstance(each, str) for each in values)
 
 
-def _delay_ns(thread: int | None) -> int:
+def _delay_ns(thread: str) -> int:
     """How long a thread of this process has waited for a core, as far as the system says."""
     try:
-        with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
+        with open(f"/proc/{thread}/schedstat", "rb") as file:
             return int(file.read().split()[1])
     except (OSError, ValueError, IndexError):
         return 0
+
+
+SWITCH_S = 0.000_1
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """For what a thread has to do beside a caller that computes: each time it has waited for
+    something it gets the interpreter's lock back after a tenth of a millisecond, not after five.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(min(SWITCH_S, usual))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 class Watch:
@@ -246,7 +349,7 @@ class Watch:
     def __init__(self, on_tick: Callable[[int, float], bool] | None = None) -> None:
         self._on_tick = on_tick
         self._stop = threading.Lock()
-        self._wakes = 0
+        self._wakes = self._first_ns = 0
         self._stop.acquire()
         self._begun_ns = time.perf_counter_ns()
         self._thread = threading.Thread(target=self._run, name="allcores-watch", daemon=True)
@@ -257,6 +360,8 @@ class Watch:
         while not self._stop.acquire(True, WAKE_S):
             self._wakes += 1
             passed_ns = time.perf_counter_ns() - self._begun_ns
+            if self._wakes == 1:
+                self._first_ns = passed_ns
             if self._on_tick is not None and passed_ns >= next_ns:
                 next_ns = passed_ns + self.TICK_NS
                 if not self._on_tick(passed_ns, self._share(passed_ns)):
@@ -264,12 +369,18 @@ class Watch:
 
     def _share(self, passed_ns: int) -> float:
         # Where it woke late for want of a core the lock had no part in it.
-        able_ns = passed_ns - _delay_ns(self._thread.native_id)
-        return min(1.0, self._wakes * (WAKE_S * 1e9 + SLACK_NS) / max(able_ns, 1))
+        able_ns = passed_ns - self._first_ns - _delay_ns(f"self/task/{self._thread.native_id}")
+        # The first wake says nothing: who starts a thread lets go of the lock for it.
+        wakes = max(self._wakes - 1, 0)
+        return min(1.0, wakes * (WAKE_S * 1e9 + SLACK_NS) / max(able_ns, 1))
 
     def passed_ns(self) -> int:
         """Since it was started."""
         return time.perf_counter_ns() - self._begun_ns
+
+    def share(self) -> float:
+        """The share of time in which the lock was free, as far as is seen."""
+        return self._share(self.passed_ns())
 
     def stop(self) -> float | None:
         """Ends it, which waits for what `on_tick` is doing; the share of time in which the lock was

@@ -92,7 +92,13 @@ class AutoExecutor(RungExecutor):
             return iter(())
         if options.timeout is not None or not self._initialized:
             return self.rung("processes").map(fn, *iterables, options=options)
-        judge = Judge(fn, self._eligible(), set(self._rungs), max_workers=self._options.max_workers)
+        judge = Judge(
+            fn,
+            self._eligible(),
+            set(self._rungs),
+            max_workers=self._options.max_workers,
+            star=len(iterables) > 1,
+        )
         self._judge = judge
         moving = Moving(fn, iterables, options, judge, self.rung)
         self._maps.add(moving)
@@ -118,6 +124,7 @@ class AutoExecutor(RungExecutor):
         asked = self._options.max_workers
         found = {"threads": asked or min(MOST_THREADS, here.share() + 4)}
         cores = min(self._workers, nesting.usable_cores())
+        found["native"] = max(cores, 1)
         if cores > 1:
             found["processes"] = cores
         return found
