@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 
 from .._core import advise
-from . import machine, state
+from . import machine, recognise, state
 from .probe import Probe, Unpicklable, Watch
 
 TYPE_CHECKING = False
@@ -139,7 +139,7 @@ class Judge:
                 self._watch = Watch()
             else:
                 self._decide(verdict)
-        elif self._watch.passed_ns() >= WATCHED_NS:
+        elif self._watch.seen_ns() >= WATCHED_NS:
             self._stop_watch()
             verdict = self._advice(left)
             if verdict.rung == "processes" and self._needs_state():
@@ -178,7 +178,7 @@ class Judge:
 
     def _decide(self, verdict: Verdict) -> None:
         self.verdict = verdict
-        self.reason = verdict.reason
+        self.reason = recognise.because(verdict.reason, self._fn, self._probe.free_share)
         self._look_at_ns = int(self._probe.wall_ns * GROWTH)
         if verdict.rung in self._rungs:
             self._leave_for(verdict.rung)
@@ -197,7 +197,7 @@ class Judge:
         """The first of the `items` is about to run, and `left` after them. `go(rung)` has these
         begin on that rung at once; it is called from another thread, at most once.
         """
-        if left is None or not 1 <= left <= FEW or not self._rungs:
+        if left is None or not 1 <= left <= FEW or not self._rungs or self._probe.will_compile():
             return
         cpu = time.process_time_ns()
 
@@ -245,7 +245,8 @@ class Judge:
         if verdict.rung == "processes" and self._needs_state():
             return None
         self.verdict = verdict
-        self.reason = f"{verdict.reason}, while the first item runs"
+        early = f"{verdict.reason}, while the first item runs"
+        self.reason = recognise.because(early, self._fn, free_share)
         return verdict.rung
 
     def begun(self) -> None:
@@ -305,7 +306,10 @@ class Judge:
     def _learn_start(self, waited_ns: int) -> None:
         """How long the rung's start took, if that can be told from its first items."""
         name = self._start
-        start_ns = waited_ns - 2 * self._probe.item_ns()
+        cores = machine.here().constants(max_workers=self._max_workers)["cores"]
+        # Threads are more than cores, and those that compute take turns.
+        crowd = self._rungs.get(self._where, 1) * self._probe.busy_cores() / cores
+        start_ns = waited_ns - 2 * max(crowd, 1.0) * self._probe.item_ns()
         if name and self._where not in self._open and not self._was_early and start_ns > 0:
             machine.here().learn(name, start_ns)
 

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ..pool import codec, nesting
-from . import backends
+from . import backends, recognise
 from .comparison import Comparison, Row
-from .explain import MOST_ITEMS, MOST_SECONDS, judged, not_here
+from .explain import judged, measuring, not_here
 from .options import CallOptions, OpenOptions
 from .probe import Probe, Unpicklable
 from .timed import Timed
@@ -158,11 +158,9 @@ class _Run:
 def _told(
     fn: Callable[..., Any], sample: list[Any], runs: list[_Run], max_workers: int | None
 ) -> Comparison:
-    probe, until = Probe(fn), time.monotonic() + MOST_SECONDS
-    for item in sample[:MOST_ITEMS]:
-        probe.run((item,))
-        if time.monotonic() > until:
-            break
+    probe = Probe(fn)
+    for _ in measuring(probe, sample):
+        pass
     excluded = not_here()
     notes = []
     try:
@@ -178,7 +176,7 @@ def _told(
         rows=[run.row for run in runs],
         leverage=verdict.leverage,
         terms=dict(verdict.predictions),
-        advice=verdict.reason,
+        advice=recognise.because(verdict.reason, fn, probe.free_share),
         notes=[*notes, *verdict.warnings],
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
 
 from .._core import advise
 from ..pool import codec, nesting
-from . import machine
+from . import machine, recognise
 from .choose import OTHERS
 from .leverage import leverage_words
 from .probe import Probe, Unpicklable
@@ -33,9 +33,11 @@ class Explanation:
         verdict: the adviser's; None if nothing was run.
         refusal: why it can't be sent to a process; empty if it can.
         item_s: seconds an item takes; None if nothing was run.
+        native: whose function it is if it is machine code already, and whether it lets the
+            interpreter's lock go; empty for a function of Python's.
     """
 
-    __slots__ = ("function", "item_s", "refusal", "sampled", "verdict")
+    __slots__ = ("function", "item_s", "native", "refusal", "sampled", "verdict")
 
     def __init__(
         self,
@@ -45,8 +47,10 @@ class Explanation:
         item_s: float | None,
         verdict: Verdict | None,
         refusal: str,
+        native: str = "",
     ) -> None:
         self.function = function
+        self.native = native
         self.sampled = sampled
         self.item_s = item_s
         self.verdict = verdict
@@ -64,6 +68,8 @@ class Explanation:
         verdict = self.verdict
         if self.item_s is not None:
             lines.append(f"an item takes {self.item_s * 1e3:.3g} ms ({self.sampled} were run)")
+        if self.native:
+            lines.append(f"it is {self.native}")
         if self.refusal:
             lines.append(f"it can't go to processes: {self.refusal}")
         if verdict is None:
@@ -119,18 +125,31 @@ def explain(
         item_s=probe.item_ns() / 1e9,
         verdict=verdict,
         refusal=refusal,
+        native=recognise.told(fn, probe.free_share),
     )
 
 
 def run_some(probe: Probe, items: Iterable[Any]) -> None:
     """Runs the first items under measurement. Raises what they raise."""
-    until = time.monotonic() + MOST_SECONDS
-    for item in islice(items, MOST_ITEMS):
-        _, error = probe.run((item,))
+    for error in measuring(probe, items):
         if error is not None:
             raise error
-        if time.monotonic() > until:
-            break
+
+
+def measuring(probe: Probe, items: Iterable[Any]) -> Iterator[BaseException | None]:
+    """Runs the first items under measurement, and gives what each raised; the first one apart if
+    the function compiles itself then.
+    """
+    until = time.monotonic() + MOST_SECONDS
+    some = islice(items, MOST_ITEMS)
+    if probe.will_compile():
+        for item in islice(some, 1):
+            yield probe.run((item,))[1]
+    with probe.watched():
+        for item in some:
+            yield probe.run((item,))[1]
+            if time.monotonic() > until:
+                break
 
 
 def not_here() -> dict[str, str]:

@@ -13,7 +13,8 @@ of a millisecond, and can't while the interpreter's lock is held.
    free:   |w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|--       as many as there can be
 ```
 
-Time in which the watch waited for a core is left out: others on the machine hold no lock of ours.
+Time in which the watch or the watched thread waited for a core is left out: others on the machine
+hold no lock of ours, and who waits for a core before it takes the lock holds none.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import pickle
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from .._core import is_plain
 from ..pool.codec import Encoder
+from . import recognise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,32 +74,35 @@ class Probe:
 
     Attributes:
         done: items that have run in the caller.
-        wall_ns: what they took.
+        wall_ns: what they took, without those for which the function compiled itself first.
+        free_share: of their time, in which the interpreter's lock was free; None if nobody has
+            looked.
     """
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         self._fn = fn
+        self._clock = cpu_clock()
+        self._kinds_compiled = recognise.kinds_compiled(fn)
         self.done = 0
         self.wall_ns = 0
         self._cpu_ns = 0
         self._blocks: deque[tuple[int, int, int]] = deque(maxlen=BLOCKS_KEPT)
         self._sample: tuple[list[Any], list[Any]] | None = None
+        self.free_share: float | None = None
         self._weight: dict[str, float] = {}
         self._weighing_ns = 0
         self._function_bytes: float | None = None
-        self.free_share: float | None = None
 
     def run(self, args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
         """Runs an item under measurement; its value, or what it raised."""
-        clock = cpu_clock()
-        cpu_ns, begun_ns = clock(), time.perf_counter_ns()
+        cpu_ns, begun_ns = self._clock(), time.perf_counter_ns()
         value, error = None, None
         try:
             value = self._fn(*args)
         except Exception as raised:
             error = raised
         wall_ns = time.perf_counter_ns() - begun_ns
-        self.on_block([args], [value], error is not None, wall_ns, clock() - cpu_ns)
+        self.on_block([args], [value], error is not None, wall_ns, self._clock() - cpu_ns)
         return value, error
 
     def on_block(
@@ -104,11 +110,32 @@ class Probe:
     ) -> None:
         """These items ran, in that time."""
         self.done += len(items)
-        self.wall_ns += wall_ns
-        self._blocks.append((len(items), wall_ns, cpu_ns))
+        if not self._has_compiled():
+            self.wall_ns += wall_ns
+            self._blocks.append((len(items), wall_ns, cpu_ns))
         if not failed and len(values) == len(items):
             # A list of results is handed out from its end; what is kept here is another.
             self._sample = items[-MOST_PICKLED:], values[-MOST_PICKLED:]
+
+    def will_compile(self) -> bool:
+        """Whether the next call compiles, or may."""
+        return self._kinds_compiled == 0
+
+    def _has_compiled(self) -> bool:
+        """Whether the last calls compiled: what they took says nothing of the next ones."""
+        before, self._kinds_compiled = self._kinds_compiled, recognise.kinds_compiled(self._fn)
+        return before != self._kinds_compiled
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Items that run meanwhile show whether they leave the interpreter's lock free."""
+        watch = Watch()
+        try:
+            yield
+        finally:
+            share = watch.stop()
+            if share is not None:
+                self.free_share = share
 
     def item_ns(self) -> float:
         """What an item takes, by the last blocks; 0 before the first."""
@@ -137,7 +164,8 @@ class Probe:
         if self._function_bytes is None:
             size, spent_ns, _ = _weight(self._fn, "unpicklable_function")
             self._function_bytes = float(size)
-            self._weight["function_pickle_ns"] = spent_ns
+            # It compiles itself anew in each process.
+            self._weight["function_pickle_ns"] = spent_ns + recognise.compile_s(self._fn) * 1e9
         if self._sample is None or self._weighing_ns > MOST_WEIGHING * self.wall_ns:
             return
         items, values = self._sample
@@ -244,13 +272,19 @@ class Watch:
     TICK_NS = 4_000_000
 
     def __init__(self, on_tick: Callable[[int, float], bool] | None = None) -> None:
-        self._on_tick = on_tick
+        self._on_tick: Callable[[int, float], bool] | None = None
         self._stop = threading.Lock()
         self._wakes = 0
         self._stop.acquire()
         self._begun_ns = time.perf_counter_ns()
         self._thread = threading.Thread(target=self._run, name="allcores-watch", daemon=True)
         self._thread.start()
+        # What its start took says nothing of the work.
+        self._threads = threading.get_native_id(), self._thread.native_id
+        self._delays_ns = [_delay_ns(each) for each in self._threads]
+        self._wakes = 0
+        self._begun_ns = time.perf_counter_ns()
+        self._on_tick = on_tick
 
     def _run(self) -> None:
         next_ns = self.TICK_NS
@@ -259,24 +293,33 @@ class Watch:
             passed_ns = time.perf_counter_ns() - self._begun_ns
             if self._on_tick is not None and passed_ns >= next_ns:
                 next_ns = passed_ns + self.TICK_NS
-                if not self._on_tick(passed_ns, self._share(passed_ns)):
+                if not self._on_tick(passed_ns, self._share()[1]):
                     self._on_tick = None
 
-    def _share(self, passed_ns: int) -> float:
-        # Where it woke late for want of a core the lock had no part in it.
-        able_ns = passed_ns - _delay_ns(self._thread.native_id)
-        return min(1.0, self._wakes * (WAKE_S * 1e9 + SLACK_NS) / max(able_ns, 1))
+    def _share(self) -> tuple[float, float]:
+        """The nanoseconds in which both threads had their cores, and the share of these in which
+        the lock was free.
+        """
+        before_ns = self._delays_ns
+        delays_ns = [_delay_ns(each) - ns for each, ns in zip(self._threads, before_ns, strict=True)]
+        able_ns = max(self.passed_ns() - sum(delays_ns), 1)
+        # One wake may have been before the work began, and others while that had no core.
+        free_ns = (self._wakes - 1) * (WAKE_S * 1e9 + SLACK_NS) - delays_ns[0]
+        return able_ns, min(1.0, max(free_ns / able_ns, 0.0))
 
     def passed_ns(self) -> int:
         """Since it was started."""
         return time.perf_counter_ns() - self._begun_ns
 
+    def seen_ns(self) -> float:
+        """For how long it has seen what it looks for."""
+        return self._share()[0]
+
     def stop(self) -> float | None:
         """Ends it, which waits for what `on_tick` is doing; the share of time in which the lock was
-        free, None if it watched for too short a time to say.
+        free, None if it has seen too little to say.
         """
-        passed_ns = self.passed_ns()
-        wakes_share = self._share(passed_ns)
+        seen_ns, share = self._share()
         self._stop.release()
         self._thread.join()
-        return wakes_share if passed_ns >= LEAST_WATCHED_NS else None
+        return share if seen_ns >= LEAST_WATCHED_NS else None
