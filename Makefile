@@ -7,13 +7,16 @@ READY := $(VENV)/.ready
 MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check dev conformance bench cases soak fuzz fuzz-native loom valgrind docs wheel clean
+.PHONY: help demo c-extension test check dev conformance bench cases soak fuzz fuzz-native loom valgrind docs wheel clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: dev  ## builds everything and runs one job on every rung of the ladder, with the verdict as a page
 	@$(VENV)/bin/python examples/gcd/demo.py
+
+c-extension: dev  ## the same job in C, by SWIG and pybind11, with the interpreter's lock released and held
+	@$(VENV)/bin/python examples/c_extension
 
 test: dev  ## the whole gate: lints, types, Rust and Python tests, models, CPython's own tests
 	@$(VENV)/bin/python tests/support/browser.py >/dev/null || true

@@ -20,7 +20,7 @@ import allcores
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "gcd"))
 
-from gcd import NUMBERS  # noqa: E402 - it lies beside this folder
+from gcd import NUMBERS
 
 RUNGS = ("serial", "threads", "processes", "auto")
 

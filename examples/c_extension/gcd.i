@@ -7,6 +7,8 @@
 %}
 
 %typemap(in) (long long a, long long b) {
+    if (!PyTuple_Check($input))
+        SWIG_exception_fail(SWIG_TypeError, "a pair of numbers is needed");
     if (!PyArg_ParseTuple($input, "LL", &$1, &$2))
         SWIG_fail;
 }

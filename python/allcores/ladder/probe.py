@@ -301,7 +301,9 @@ class Watch:
         the lock was free.
         """
         before_ns = self._delays_ns
-        delays_ns = [_delay_ns(each) - ns for each, ns in zip(self._threads, before_ns, strict=True)]
+        delays_ns = [
+            _delay_ns(each) - ns for each, ns in zip(self._threads, before_ns, strict=True)
+        ]
         able_ns = max(self.passed_ns() - sum(delays_ns), 1)
         # One wake may have been before the work began, and others while that had no core.
         free_ns = (self._wakes - 1) * (WAKE_S * 1e9 + SLACK_NS) - delays_ns[0]
