@@ -21,6 +21,7 @@ from concurrent.futures import CancelledError
 
 from ..._core import Brake
 from ...errors import TaskTimeout
+from ...native import compilers
 from ...native.callable import LEFT, Native, native
 from ...pool import codec
 from ...pool.shares import unshared
@@ -226,6 +227,10 @@ class MachineCode:
         )
 
     def open(self, options: OpenOptions) -> RungExecutor:
+        if options.compiler != compilers.DEFAULT:
+            from .compilers import open_with
+
+            return open_with(options)
         return NativeExecutor(options)
 
 
