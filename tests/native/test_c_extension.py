@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import scripts
+from support import extensions, scripts
 
 import allcores
 from allcores.ladder import machine
 
-ROOT = Path(__file__).parent.parent.parent
-EXAMPLE = ROOT / "examples" / "c_extension"
 MODULES = {
     "gcd_swig_released": "threads",
     "gcd_swig_held": "processes",
@@ -30,12 +27,7 @@ LONG = (3823812, 4237281)
 @pytest.fixture(scope="module")
 def folder() -> str:
     """Where the extension modules are."""
-    spec = importlib.util.spec_from_file_location("build", EXAMPLE / "build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return str(module.build())
+    return extensions.built_examples()
 
 
 @pytest.fixture(params=MODULES)
@@ -85,6 +77,6 @@ def test_notes_call_the_function_by_its_name(extension: Any) -> None:
 
 
 def test_example_is_one_command() -> None:
-    ended = scripts.run([str(EXAMPLE), "--times", "1", "--repeats", "1"])
+    ended = scripts.run([str(extensions.EXAMPLE), "--times", "1", "--repeats", "1"])
     assert ended.code == 0, ended.words
     assert "all results equal math.gcd: yes" in ended.words

@@ -42,6 +42,8 @@ FEW = 128
 """With so many items the first one is a noticeable part of all."""
 WATCHED_NS = 3_000_000
 """So long the lock is watched before a decision between threads and processes."""
+MOST_WATCHED_NS = 60_000_000
+"""Longer than this it isn't, if little is seen for want of cores."""
 LOOK_AWAY_NS = 40_000_000
 """So much waiting for results, and it looks whether the rung is worth it."""
 LEAST_WAITS = 4
@@ -139,7 +141,7 @@ class Judge:
                 self._watch = Watch()
             else:
                 self._decide(verdict)
-        elif self._watch.seen_ns() >= WATCHED_NS:
+        elif self._watch.seen_ns() >= WATCHED_NS or self._watch.passed_ns() >= MOST_WATCHED_NS:
             self._stop_watch()
             verdict = self._advice(left)
             if verdict.rung == "processes" and self._needs_state():

@@ -13,8 +13,9 @@ of a millisecond, and can't while the interpreter's lock is held.
    free:   |w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|--       as many as there can be
 ```
 
-Time in which the watch or the watched thread waited for a core is left out: others on the machine
-hold no lock of ours, and who waits for a core before it takes the lock holds none.
+Only time counts in which the watched thread got on, or waited for something else than a core, and
+in which the watch, if it woke late, did not wait for a core: others on the machine hold no lock of
+ours.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ LARGE = 1_000_000
 """Bytes; what has so many is not pickled to find out how long that takes."""
 COPIED_BYTES_A_NS = 4.0
 WAKE_S = 0.000_25
-SLACK_NS = 70_000
-"""How much later than asked for a thread wakes that nothing holds up."""
+ON_TIME_NS = 700_000
+"""A thread has slept so long at most if nothing held it up."""
 LEAST_WATCHED_NS = 1_500_000
 
 
@@ -262,6 +263,15 @@ def _delay_ns(thread: int | None) -> int:
         return 0
 
 
+def _is_ready(thread: int | None) -> bool:
+    """Whether a thread of this process has a core or waits for one, as far as the system says."""
+    try:
+        with open(f"/proc/self/task/{thread}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2].startswith(b"R")
+    except OSError:
+        return False
+
+
 class Watch:
     """Sees from a thread whether the interpreter's lock is free while this thread works.
 
@@ -273,55 +283,91 @@ class Watch:
 
     def __init__(self, on_tick: Callable[[int, float], bool] | None = None) -> None:
         self._on_tick: Callable[[int, float], bool] | None = None
+        self._free_ns = self._held_ns = 0
+        self._watched = threading.get_native_id()
+        self._clock = _clock_of_this_thread()
         self._stop = threading.Lock()
-        self._wakes = 0
         self._stop.acquire()
         self._begun_ns = time.perf_counter_ns()
         self._thread = threading.Thread(target=self._run, name="allcores-watch", daemon=True)
+        self._slept = self._now()
         self._thread.start()
         # What its start took says nothing of the work.
-        self._threads = threading.get_native_id(), self._thread.native_id
-        self._delays_ns = [_delay_ns(each) for each in self._threads]
-        self._wakes = 0
         self._begun_ns = time.perf_counter_ns()
+        self._free_ns = self._held_ns = 0
+        self._slept = self._now()
         self._on_tick = on_tick
 
     def _run(self) -> None:
         next_ns = self.TICK_NS
         while not self._stop.acquire(True, WAKE_S):
-            self._wakes += 1
-            passed_ns = time.perf_counter_ns() - self._begun_ns
+            self._add(*self._look(self._slept))
+            passed_ns = self.passed_ns()
             if self._on_tick is not None and passed_ns >= next_ns:
                 next_ns = passed_ns + self.TICK_NS
-                if not self._on_tick(passed_ns, self._share()[1]):
+                if not self._on_tick(passed_ns, self._share()):
                     self._on_tick = None
+            self._slept = self._now()
 
-    def _share(self) -> tuple[float, float]:
-        """The nanoseconds in which both threads had their cores, and the share of these in which
-        the lock was free.
+    def _now(self) -> tuple[int, int, int, int]:
+        """The time, the watched thread's processor time, and for how long each has waited for a
+        core.
         """
-        before_ns = self._delays_ns
-        delays_ns = [
-            _delay_ns(each) - ns for each, ns in zip(self._threads, before_ns, strict=True)
-        ]
-        able_ns = max(self.passed_ns() - sum(delays_ns), 1)
-        # One wake may have been before the work began, and others while that had no core.
-        free_ns = (self._wakes - 1) * (WAKE_S * 1e9 + SLACK_NS) - delays_ns[0]
-        return able_ns, min(1.0, max(free_ns / able_ns, 0.0))
+        watched_ns, own_ns = _delay_ns(self._watched), _delay_ns(self._thread.native_id)
+        return time.perf_counter_ns(), self._clock(), watched_ns, own_ns
+
+    def _look(self, slept: tuple[int, int, int, int]) -> tuple[int, int]:
+        """What the time says since the watch went to sleep, which wanted to wake soon: nanoseconds
+        in which the lock was free, and in which it was held.
+        """
+        begun_ns, cpu_ns, watched_ns, own_ns = slept
+        passed_ns = time.perf_counter_ns() - begun_ns
+        passed_ns -= _delay_ns(self._thread.native_id) - own_ns
+        if passed_ns > ON_TIME_NS:
+            return 0, passed_ns
+        has_got_on = self._clock() - cpu_ns >= passed_ns / 4
+        if has_got_on or not self._lacked_a_core(watched_ns, passed_ns):
+            return max(passed_ns, 0), 0
+        return 0, 0
+
+    def _lacked_a_core(self, before_ns: int, passed_ns: int) -> bool:
+        delayed_ns = _delay_ns(self._watched) - before_ns
+        return delayed_ns > passed_ns / 4 or _is_ready(self._watched)
+
+    def _add(self, free_ns: int, held_ns: int) -> None:
+        self._free_ns += free_ns
+        self._held_ns += held_ns
+
+    def _share(self) -> float:
+        return self._free_ns / max(self._free_ns + self._held_ns, 1)
 
     def passed_ns(self) -> int:
         """Since it was started."""
         return time.perf_counter_ns() - self._begun_ns
 
-    def seen_ns(self) -> float:
+    def seen_ns(self) -> int:
         """For how long it has seen what it looks for."""
-        return self._share()[0]
+        return self._free_ns + self._held_ns
 
     def stop(self) -> float | None:
         """Ends it, which waits for what `on_tick` is doing; the share of time in which the lock was
         free, None if it has seen too little to say.
         """
-        seen_ns, share = self._share()
+        slept = self._slept
+        # Whoever waits for a core now, is not kept by the lock.
+        last = (0, 0) if _is_ready(self._thread.native_id) else self._look(slept)
         self._stop.release()
         self._thread.join()
-        return share if seen_ns >= LEAST_WATCHED_NS else None
+        if slept is self._slept:
+            self._add(*last)
+        return self._share() if self.seen_ns() >= LEAST_WATCHED_NS else None
+
+
+def _clock_of_this_thread() -> Callable[[], int]:
+    """The processor time of this thread, to be read from any; where the system has no such clock,
+    one that says it never waits.
+    """
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.perf_counter_ns
+    clock = time.pthread_getcpuclockid(threading.get_ident())
+    return lambda: time.clock_gettime_ns(clock)
