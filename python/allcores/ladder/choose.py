@@ -21,7 +21,8 @@ from collections.abc import Callable
 
 from .._core import advise
 from . import machine, recognise, state
-from .probe import Probe, Unpicklable, Watch
+from .probe import Probe, Unpicklable
+from .watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
