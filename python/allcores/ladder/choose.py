@@ -309,6 +309,8 @@ class Judge:
     def _learn_start(self, waited_ns: int) -> None:
         """How long the rung's start took, if that can be told from its first items."""
         name = self._start
+        if recognise.compile_s(self._fn):
+            return  # it was compiled there first
         cores = machine.here().constants(max_workers=self._max_workers)["cores"]
         # Threads are more than cores, and those that compute take turns.
         crowd = self._rungs.get(self._where, 1) * self._probe.busy_cores() / cores
