@@ -1,4 +1,4 @@
-# Needs Rust, Python 3.11 or later with pip, and a C compiler; all else goes into `.venv` and `out`.
+# Needs Rust, Python 3.11 or later with pip, and a compiler for C and C++; all else goes into `.venv` and `out`.
 # Another Python: `make PYTHON=python3.13 …`, after `make clean`.
 
 PYTHON ?= python3
@@ -40,7 +40,7 @@ bench: wheel  ## every question of benchmarks/ against every peer, then the bars
 soak: dev  ## pools under random kills, every task accounted for; MINUTES=5, SEED=… repeats the decisions
 	@PYTHONPATH=tests $(VENV)/bin/python -m soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
-fuzz: $(READY)  ## every decoder of another process's bytes, guided by coverage; SECONDS=60; needs a C++ compiler
+fuzz: $(READY)  ## every decoder of another process's bytes, guided by coverage; SECONDS=60
 	@$(VENV)/bin/python scripts/fuzz.py --seconds $(or $(SECONDS),60)
 
 fuzz-native: dev  ## random functions as machine code and in CPython; EXECUTIONS=1000000, SEED=… repeats them
