@@ -21,7 +21,6 @@ from concurrent.futures import CancelledError
 
 from ..._core import Brake
 from ...errors import TaskTimeout
-from ...native import compilers
 from ...native.callable import LEFT, Native, native
 from ...pool import codec
 from ...pool.shares import unshared
@@ -227,7 +226,7 @@ class MachineCode:
         )
 
     def open(self, options: OpenOptions) -> RungExecutor:
-        if options.compiler != compilers.DEFAULT:
+        if options.compiler != "cranelift":
             from .compilers import open_with
 
             return open_with(options)
