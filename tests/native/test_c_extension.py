@@ -64,7 +64,7 @@ def test_adviser_chooses_by_what_it_has_measured(extension: Any) -> None:
     explained = allcores.explain(extension.gcd, [LONG] * 5000)
     assert explained.verdict is not None
     assert explained.verdict.rung == chosen
-    assert explained.native == f"a {whose} function that {does}"
+    assert explained.whose == f"a {whose} function that {does}"
 
 
 def test_map_of_auto_never_has_threads_wait_for_the_lock(extension: Any) -> None:

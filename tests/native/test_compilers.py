@@ -290,7 +290,7 @@ def test_neither_is_imported_unless_it_is_asked_for() -> None:
     code = (
         "import sys, allcores\n"
         "print(list(allcores.map(abs, [-1], backend='native')))\n"
-        "print(allcores.explain(abs, [-1]).native)\n"
+        "print(allcores.explain(abs, [-1]).whose)\n"
         "sys.exit(str({'numba', 'Cython', 'numpy'} & sys.modules.keys() or ''))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -75,8 +75,8 @@ def explained(fn: Any, item: Any = LONG) -> tuple[str, str]:
     """The rung that a long map would run on, and what is said of the function."""
     found = allcores.explain(fn, [item] * 5000)
     assert found.verdict is not None
-    assert found.native in str(found)
-    return found.verdict.rung, found.native
+    assert found.whose in str(found)
+    return found.verdict.rung, found.whose
 
 
 def of_two(function: Any) -> Any:

@@ -33,11 +33,11 @@ class Explanation:
         verdict: the adviser's; None if nothing was run.
         refusal: why it can't be sent to a process; empty if it can.
         item_s: seconds an item takes; None if nothing was run.
-        native: whose function it is if it is machine code already, and whether it lets the
+        whose: whose function it is if it is machine code already, and whether it lets the
             interpreter's lock go; empty for a function of Python's.
     """
 
-    __slots__ = ("function", "item_s", "native", "refusal", "sampled", "verdict")
+    __slots__ = ("function", "item_s", "refusal", "sampled", "verdict", "whose")
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class Explanation:
         item_s: float | None,
         verdict: Verdict | None,
         refusal: str,
-        native: str = "",
+        whose: str = "",
     ) -> None:
         self.function = function
-        self.native = native
+        self.whose = whose
         self.sampled = sampled
         self.item_s = item_s
         self.verdict = verdict
@@ -68,8 +68,8 @@ class Explanation:
         verdict = self.verdict
         if self.item_s is not None:
             lines.append(f"an item takes {self.item_s * 1e3:.3g} ms ({self.sampled} were run)")
-        if self.native:
-            lines.append(f"it is {self.native}")
+        if self.whose:
+            lines.append(f"it is {self.whose}")
         if self.refusal:
             lines.append(f"it can't go to processes: {self.refusal}")
         if verdict is None:
@@ -125,7 +125,7 @@ def explain(
         item_s=probe.item_ns() / 1e9,
         verdict=verdict,
         refusal=refusal,
-        native=recognise.told(fn, probe.free_share),
+        whose=recognise.told(fn, probe.free_share),
     )
 
 

@@ -25,19 +25,19 @@ ON_TIME_NS = 700_000
 LEAST_WATCHED_NS = 1_500_000
 
 
-def _delay_ns(thread: int | None) -> int:
-    """How long a thread of this process has waited for a core, as far as the system says."""
+def delay_ns(thread: str) -> int:
+    """How long a thread, by its folder in `/proc`, has waited for a core, as far as is known."""
     try:
-        with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
+        with open(f"/proc/{thread}/schedstat", "rb") as file:
             return int(file.read().split()[1])
     except (OSError, ValueError, IndexError):
         return 0
 
 
-def _is_ready(thread: int | None) -> bool:
-    """Whether a thread of this process has a core or waits for one, as far as the system says."""
+def _is_ready(thread: str) -> bool:
+    """Whether a thread has a core or waits for one, as far as that is known."""
     try:
-        with open(f"/proc/self/task/{thread}/stat", "rb") as file:
+        with open(f"/proc/{thread}/stat", "rb") as file:
             return file.read().rpartition(b") ")[2].startswith(b"R")
     except OSError:
         return False
@@ -55,14 +55,16 @@ class Watch:
     def __init__(self, on_tick: Callable[[int, float], bool] | None = None) -> None:
         self._on_tick: Callable[[int, float], bool] | None = None
         self._free_ns = self._held_ns = 0
-        self._watched = threading.get_native_id()
+        self._watched = f"self/task/{threading.get_native_id()}"
         self._clock = _clock_of_this_thread()
         self._stop = threading.Lock()
         self._stop.acquire()
         self._begun_ns = time.perf_counter_ns()
         self._thread = threading.Thread(target=self._run, name="allcores-watch", daemon=True)
+        self._own = "thread-self"
         self._slept = self._now()
         self._thread.start()
+        self._own = f"self/task/{self._thread.native_id}"
         # What its start took says nothing of the work.
         self._begun_ns = time.perf_counter_ns()
         self._free_ns = self._held_ns = 0
@@ -76,7 +78,7 @@ class Watch:
             passed_ns = self.passed_ns()
             if self._on_tick is not None and passed_ns >= next_ns:
                 next_ns = passed_ns + self.TICK_NS
-                if not self._on_tick(passed_ns, self._share()):
+                if not self._on_tick(passed_ns, self.share()):
                     self._on_tick = None
             self._slept = self._now()
 
@@ -84,7 +86,7 @@ class Watch:
         """The time, the watched thread's processor time, and for how long each has waited for a
         core.
         """
-        watched_ns, own_ns = _delay_ns(self._watched), _delay_ns(self._thread.native_id)
+        watched_ns, own_ns = delay_ns(self._watched), delay_ns(self._own)
         return time.perf_counter_ns(), self._clock(), watched_ns, own_ns
 
     def _look(self, slept: tuple[int, int, int, int]) -> tuple[int, int]:
@@ -93,11 +95,11 @@ class Watch:
         """
         begun_ns, cpu_ns, watched_ns, own_ns = slept
         passed_ns = time.perf_counter_ns() - begun_ns
-        passed_ns -= _delay_ns(self._thread.native_id) - own_ns
+        passed_ns -= delay_ns(self._own) - own_ns
         got_on_ns = self._clock() - cpu_ns
         if passed_ns > ON_TIME_NS:
             # Whoever has the lock and no core, holds it for longer than it would.
-            able_ns = passed_ns - (_delay_ns(self._watched) - watched_ns)
+            able_ns = passed_ns - (delay_ns(self._watched) - watched_ns)
             return 0, max(able_ns, min(passed_ns, got_on_ns))
         has_got_on = got_on_ns >= passed_ns / 4
         if has_got_on or not self._lacked_a_core(watched_ns, passed_ns):
@@ -105,14 +107,15 @@ class Watch:
         return 0, 0
 
     def _lacked_a_core(self, before_ns: int, passed_ns: int) -> bool:
-        delayed_ns = _delay_ns(self._watched) - before_ns
+        delayed_ns = delay_ns(self._watched) - before_ns
         return delayed_ns > passed_ns / 4 or _is_ready(self._watched)
 
     def _add(self, free_ns: int, held_ns: int) -> None:
         self._free_ns += free_ns
         self._held_ns += held_ns
 
-    def _share(self) -> float:
+    def share(self) -> float:
+        """The share of time in which the lock was free, as far as is seen."""
         return self._free_ns / max(self._free_ns + self._held_ns, 1)
 
     def passed_ns(self) -> int:
@@ -129,12 +132,12 @@ class Watch:
         """
         slept = self._slept
         # Whoever waits for a core now, is not kept by the lock.
-        last = (0, 0) if _is_ready(self._thread.native_id) else self._look(slept)
+        last = (0, 0) if _is_ready(self._own) else self._look(slept)
         self._stop.release()
         self._thread.join()
         if slept is self._slept:
             self._add(*last)
-        return self._share() if self.seen_ns() >= LEAST_WATCHED_NS else None
+        return self.share() if self.seen_ns() >= LEAST_WATCHED_NS else None
 
 
 def _clock_of_this_thread() -> Callable[[], int]:
