@@ -61,7 +61,7 @@ def test_adviser_chooses_by_what_it_has_measured(extension: Any) -> None:
     chosen = MODULES[extension.__name__]
     whose = "SWIG" if "swig" in extension.__name__ else "pybind11"
     does = "lets the interpreter's lock go" if chosen == "threads" else "holds the lock"
-    explained = allcores.explain(extension.gcd, [LONG] * 5000)
+    explained = allcores.explain(extension.gcd, [LONG] * 40)
     assert explained.verdict is not None
     assert explained.verdict.rung == chosen
     assert explained.whose == f"a {whose} function that {does}"
