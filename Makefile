@@ -1,4 +1,4 @@
-# Needs Rust, Python 3.11 or later with pip, and a C compiler; all else goes into `.venv` and `out`.
+# Needs Rust, Python 3.11 or later with pip, and a compiler for C and C++; all else goes into `.venv` and `out`.
 # Another Python: `make PYTHON=python3.13 …`, after `make clean`.
 
 PYTHON ?= python3
@@ -7,13 +7,16 @@ READY := $(VENV)/.ready
 MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check dev conformance bench cases soak fuzz fuzz-native loom valgrind docs wheel clean
+.PHONY: help demo c-extension test check dev conformance bench cases soak fuzz fuzz-native loom valgrind docs wheel clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: dev  ## builds everything and runs one job on every rung of the ladder, with the verdict as a page
 	@$(VENV)/bin/python examples/gcd/demo.py
+
+c-extension: dev  ## the same job in C, by SWIG and pybind11, with the interpreter's lock released and held
+	@$(VENV)/bin/python examples/c_extension
 
 test: dev  ## the whole gate: lints, types, Rust and Python tests, models, CPython's own tests
 	@$(VENV)/bin/python tests/support/browser.py >/dev/null || true
@@ -37,7 +40,7 @@ bench: wheel  ## every question of benchmarks/ against every peer, then the bars
 soak: dev  ## pools under random kills, every task accounted for; MINUTES=5, SEED=… repeats the decisions
 	@PYTHONPATH=tests $(VENV)/bin/python -m soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
-fuzz: $(READY)  ## every decoder of another process's bytes, guided by coverage; SECONDS=60; needs a C++ compiler
+fuzz: $(READY)  ## every decoder of another process's bytes, guided by coverage; SECONDS=60
 	@$(VENV)/bin/python scripts/fuzz.py --seconds $(or $(SECONDS),60)
 
 fuzz-native: dev  ## random functions as machine code and in CPython; EXECUTIONS=1000000, SEED=… repeats them

@@ -191,7 +191,7 @@ def test_others_begin_on_processes_while_a_long_first_item_computes(tmp_path: Pa
 
 
 def test_watch_sees_a_free_lock_and_a_held_one() -> None:
-    from allcores.ladder.probe import Watch
+    from allcores.ladder.watch import Watch
 
     def share(work: Any) -> float:
         watch = Watch()
@@ -208,7 +208,7 @@ def test_watch_sees_a_free_lock_and_a_held_one() -> None:
 
 
 def test_watch_leaves_no_thread() -> None:
-    from allcores.ladder.probe import Watch
+    from allcores.ladder.watch import Watch
 
     Watch().stop()
     assert all(each.name != "allcores-watch" for each in threading.enumerate())

@@ -20,10 +20,11 @@ import time
 from collections.abc import Callable
 
 from .._core import advise
-from . import machine, state
+from . import machine, recognise, state
 from .caller import CALLER
 from .compiled import Compiled
-from .probe import Probe, Unpicklable, Watch, hurried
+from .probe import Probe, Unpicklable, hurried
+from .watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ was done.
 """
 UNCLEAR = 0.05, 0.5
 """A share of time in which the lock was free that is worth a longer watch, up to four times."""
+MOST_WATCHED_NS = 60_000_000
+"""Longer than this it isn't, if little is seen for want of cores."""
 LOOK_AWAY_NS = 40_000_000
 """So much waiting for results, and it looks whether the rung is worth it."""
 WAITED_NS = 300_000
@@ -198,11 +201,11 @@ class Judge:
         return self._compiled.function if rung == "native" else self._fn
 
     def _has_watched(self, watch: Watch) -> bool:
-        """Whether it is clear by now whether the lock is free; of a few wakes each counts much."""
-        passed_ns = watch.passed_ns()
-        if passed_ns < WATCHED_NS:
-            return False
-        return passed_ns >= 4 * WATCHED_NS or not UNCLEAR[0] < watch.share() < UNCLEAR[1]
+        """Whether it is clear by now whether the lock is free, or won't be."""
+        seen_ns = watch.seen_ns()
+        if seen_ns < WATCHED_NS:
+            return watch.passed_ns() >= MOST_WATCHED_NS
+        return seen_ns >= 4 * WATCHED_NS or not UNCLEAR[0] < watch.share() < UNCLEAR[1]
 
     def _needs_state(self) -> bool:
         """Whether the function needs what can't be sent; processes are excluded then."""
@@ -251,7 +254,7 @@ class Judge:
 
     def _decide(self, verdict: Verdict) -> None:
         self.verdict = verdict
-        self.reason = verdict.reason
+        self.reason = recognise.because(verdict.reason, self._fn, self._probe.free_share)
         self._look_at_ns = int(self._probe.wall_ns * GROWTH)
         if verdict.rung in self._rungs:
             self._leave_for(verdict.rung)
@@ -287,7 +290,7 @@ class Judge:
         """The first of the `items` is about to run, and `left` after them. `go(rung)` has these
         begin on that rung at once; it is called from another thread, at most once.
         """
-        if left is None or not 1 <= left <= FEW or not self._rungs:
+        if left is None or not 1 <= left <= FEW or not self._rungs or self._probe.will_compile():
             return
         cpu = time.process_time_ns()
 
@@ -344,7 +347,8 @@ class Judge:
         if verdict.rung == "processes" and (self._needs_state() or not probe.is_weighed):
             return None
         self.verdict = verdict
-        self.reason = f"{verdict.reason}, while the first item runs"
+        early = f"{verdict.reason}, while the first item runs"
+        self.reason = recognise.because(early, self._fn, free_share)
         return verdict.rung
 
     def begun(self) -> None:
@@ -415,11 +419,16 @@ class Judge:
         waited for, or were there sooner than was thought.
         """
         name = self._start
-        passed_ns = time.perf_counter_ns() - self._left_at_ns
-        start_ns = passed_ns - 2 * self._probe.item_ns()
-        if not name or self._where in self._open or self._was_early or start_ns <= 0:
+        if not name or self._where in self._open or self._was_early:
             return
-        if waited_ns >= WAITED_NS or start_ns < machine.here().value(name):
+        if recognise.compile_s(self._fn):
+            return  # it was compiled there first
+        # Threads are more than cores, and those that compute take turns.
+        crowd = self._rungs.get(self._where, 1) * self._probe.busy_cores()
+        crowd /= self._constants()["cores"]
+        passed_ns = time.perf_counter_ns() - self._left_at_ns
+        start_ns = passed_ns - 2 * max(crowd, 1.0) * self._probe.item_ns()
+        if start_ns > 0 and (waited_ns >= WAITED_NS or start_ns < machine.here().value(name)):
             machine.here().learn(name, start_ns)
 
     def _come_back(self, away_ns: float, why: str) -> None:

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ..pool import codec, nesting
-from . import backends
+from . import backends, recognise
 from .comparison import Comparison, Row
-from .explain import MOST_ITEMS, MOST_SECONDS, compiled_by, judged, not_here
+from .explain import compiled_by, judged, measuring, not_here
 from .options import CallOptions, OpenOptions
 from .probe import Probe, Unpicklable
 from .same import same
@@ -44,7 +44,8 @@ def compare(
     Args:
         fn: called with one item.
         items: the sample, all of which is taken.
-        backends: names, in the order of the table; None: all that can be used here, and `auto`.
+        backends: names, in the order of the table, with another compiler as "native:numba"; None:
+            all that can be used here, and `auto`.
         repeats: runs of each that are measured.
         max_workers: how many calls at most run at the same time.
 
@@ -78,8 +79,7 @@ def compare(
 def _named(given: Sequence[str] | None) -> list[str]:
     if given is not None:
         for name in given:
-            if name != "auto":
-                backends.get(name)
+            _opening(name, None)
         return list(given)
     found = []
     for name in LADDER:
@@ -92,12 +92,22 @@ def _named(given: Sequence[str] | None) -> list[str]:
     return found
 
 
+def _opening(name: str, max_workers: int | None) -> tuple[str, OpenOptions]:
+    """What `backend` or `backend:compiler` stands for. Raises for an unknown one."""
+    backend, _, compiler = name.partition(":")
+    if backend != "auto":
+        backends.get(backend)
+    opening = OpenOptions(max_workers=max_workers, compiler=compiler or "cranelift")
+    opening.check_compiler(backend)
+    return backend, opening
+
+
 class _Run:
     """One rung's runs."""
 
-    def __init__(self, backend: str, max_workers: int | None) -> None:
-        self.row = Row(backend)
-        self._opening = OpenOptions(max_workers=max_workers)
+    def __init__(self, name: str, max_workers: int | None) -> None:
+        self.row = Row(name)
+        self._backend, self._opening = _opening(name, max_workers)
 
     def measure(self, fn: Callable[..., Any], sample: list[Any]) -> list[Any] | None:
         """The results of one more run; None if it can't run, which the row says."""
@@ -144,7 +154,7 @@ class _Run:
         self.row.lanes = [lanes[key] for key in sorted(lanes, key=lambda key: lanes[key][0])]
 
     def _results(self, fn: Callable[..., Any], sample: list[Any]) -> list[Any]:
-        rung = backends.usable(self.row.backend).open(self._opening)
+        rung = backends.usable(self._backend).open(self._opening)
         try:
             results = list(rung.map(fn, sample, options=KEPT))
             reason = getattr(rung, "reason", "")
@@ -157,11 +167,9 @@ class _Run:
 def _told(
     fn: Callable[..., Any], sample: list[Any], runs: list[_Run], max_workers: int | None
 ) -> Comparison:
-    probe, until = Probe(fn), time.monotonic() + MOST_SECONDS
-    for item in sample[:MOST_ITEMS]:
-        probe.run((item,))
-        if time.monotonic() > until:
-            break
+    probe = Probe(fn)
+    for _ in measuring(probe, sample):
+        pass
     excluded = not_here()
     notes = []
     compiled = compiled_by(fn, probe, excluded)
@@ -180,7 +188,7 @@ def _told(
         rows=[run.row for run in runs],
         leverage=verdict.leverage,
         terms=dict(verdict.predictions),
-        advice=verdict.reason,
+        advice=recognise.because(verdict.reason, fn, probe.free_share),
         notes=[*notes, *verdict.warnings],
     )
 

@@ -47,9 +47,11 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
         forward_logs: log records of worker processes are handled here, by the loggers of their
             names, as those of threads are.
         trace: a file that shall say what ran when; written by `shutdown`, for Perfetto to open.
+        compiler: who compiles for "native": "cranelift", which is part of allcores and exact, or
+            "numba" or "cython", which are extras to install.
 
     Raises:
-        ValueError: for an unknown backend, or a number below 1.
+        ValueError: for an unknown backend or compiler, or a number below 1.
         NotImplementedError: for a backend that can't be used here.
         OSError: for a `trace` that could not be written.
     """
@@ -64,6 +66,7 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
         context_vars: Sequence[ContextVar[Any]] = (),
         forward_logs: bool = True,
         trace: str | os.PathLike[str] | None = None,
+        compiler: str = "cranelift",
     ) -> None:
         opening = OpenOptions(
             max_workers=max_workers,
@@ -71,7 +74,9 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
             initargs=initargs,
             context_vars=context_vars,
             forward_logs=forward_logs,
+            compiler=compiler,
         )
+        opening.check_compiler(backend)
         self._trace: Trace | None = None
         if trace is not None:
             from . import trace as tracing

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
 
 from .._core import advise
 from ..pool import codec, nesting
-from . import machine
+from . import machine, recognise
 from .choose import OTHERS
 from .compiled import Compiled
 from .leverage import leverage_words
@@ -35,9 +35,11 @@ class Explanation:
         refusal: why it can't be sent to a process; empty if it can.
         native: why it is not for machine code, with line and column; empty if it is.
         item_s: seconds an item takes; None if nothing was run.
+        whose: whose function it is if it is machine code already, and whether it lets the
+            interpreter's lock go; empty for a function of Python's.
     """
 
-    __slots__ = ("function", "item_s", "native", "refusal", "sampled", "verdict")
+    __slots__ = ("function", "item_s", "native", "refusal", "sampled", "verdict", "whose")
 
     def __init__(
         self,
@@ -48,8 +50,10 @@ class Explanation:
         verdict: Verdict | None,
         refusal: str,
         native: str = "",
+        whose: str = "",
     ) -> None:
         self.function = function
+        self.whose = whose
         self.sampled = sampled
         self.item_s = item_s
         self.verdict = verdict
@@ -68,6 +72,8 @@ class Explanation:
         verdict = self.verdict
         if self.item_s is not None:
             lines.append(f"an item takes {self.item_s * 1e3:.3g} ms ({self.sampled} were run)")
+        if self.whose:
+            lines.append(f"it is {self.whose}")
         if self.refusal:
             lines.append(f"it can't go to processes: {self.refusal}")
         if self.native:
@@ -129,18 +135,31 @@ def explain(
         verdict=verdict,
         refusal=refusal,
         native=compiled.refusal,
+        whose=recognise.told(fn, probe.free_share),
     )
 
 
 def run_some(probe: Probe, items: Iterable[Any]) -> None:
     """Runs the first items under measurement. Raises what they raise."""
-    until = time.monotonic() + MOST_SECONDS
-    for item in islice(items, MOST_ITEMS):
-        _, error = probe.run((item,))
+    for error in measuring(probe, items):
         if error is not None:
             raise error
-        if time.monotonic() > until:
-            break
+
+
+def measuring(probe: Probe, items: Iterable[Any]) -> Iterator[BaseException | None]:
+    """Runs the first items under measurement, and gives what each raised; the first one apart if
+    the function compiles itself then.
+    """
+    until = time.monotonic() + MOST_SECONDS
+    some = islice(items, MOST_ITEMS)
+    if probe.will_compile():
+        for item in islice(some, 1):
+            yield probe.run((item,))[1]
+    with probe.watched():
+        for item in some:
+            yield probe.run((item,))[1]
+            if time.monotonic() > until:
+                break
 
 
 def not_here() -> dict[str, str]:

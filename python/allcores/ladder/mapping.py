@@ -31,6 +31,7 @@ def map(
     fn: Callable[..., T],
     *iterables: Iterable[Any],
     backend: str = "auto",
+    compiler: str = "cranelift",
     max_workers: int | None = None,
     ordered: bool = True,
     progress: Progress = False,
@@ -58,6 +59,8 @@ def map(
         backend: "serial", "threads", "interpreters", "processes", "native" or another that is
             registered;
             "auto": measured on the first items, then the fastest that is safe.
+        compiler: who compiles for "native": "cranelift", which is part of allcores and exact, or
+            "numba" or "cython", which are extras to install.
         max_workers: how many calls at most run at the same time; None: as many as the cores for
             this process (threads: and some more, for calls that wait).
         ordered: False gives results as they come.
@@ -77,7 +80,7 @@ def map(
         trace: a file that shall say what ran when; written at the end, for Perfetto to open.
 
     Raises:
-        ValueError: for an unknown backend, or a number out of range.
+        ValueError: for an unknown backend or compiler, or a number out of range.
         NotImplementedError: for a backend that can't be used here, or can't keep an option.
         OSError: for a `trace` that could not be written.
     """
@@ -99,7 +102,8 @@ def map(
         from .trace import Trace
 
         traced = Trace(trace)
-    opening = OpenOptions(max_workers=max_workers, context_vars=context_vars)
+    opening = OpenOptions(max_workers=max_workers, context_vars=context_vars, compiler=compiler)
+    opening.check_compiler(backend)
     rung = backends.usable(backend).open(opening)
     try:
         called: Callable[..., Any] = fn if traced is None else Timed(fn)

@@ -41,9 +41,17 @@ class OpenOptions:
         initargs: its arguments.
         context_vars: context variables whose values go along where they do not by themselves.
         forward_logs: log records of worker processes are handled in this one.
+        compiler: who compiles on the rung of machine code (`native.compilers`).
     """
 
-    __slots__ = ("context_vars", "forward_logs", "initargs", "initializer", "max_workers")
+    __slots__ = (
+        "compiler",
+        "context_vars",
+        "forward_logs",
+        "initargs",
+        "initializer",
+        "max_workers",
+    )
 
     def __init__(
         self,
@@ -53,6 +61,7 @@ class OpenOptions:
         initargs: tuple[Any, ...] = (),
         context_vars: Sequence[ContextVar[Any]] = (),
         forward_logs: bool = True,
+        compiler: str = "cranelift",
     ) -> None:
         """Raises `TypeError` or `ValueError` for what can't be meant."""
         if max_workers is not None and max_workers < 1:
@@ -67,6 +76,24 @@ class OpenOptions:
         self.initargs = tuple(initargs)
         self.context_vars = tuple(context_vars)
         self.forward_logs = forward_logs
+        self.compiler = compiler
+
+    def changed(self, **changes: Any) -> OpenOptions:
+        """These options with some changed. Raises `TypeError` or `ValueError` for a bad one."""
+        return OpenOptions(**{**{name: getattr(self, name) for name in self.__slots__}, **changes})
+
+    def check_compiler(self, backend: str) -> None:
+        """Raises `ValueError` for a compiler that nobody knows, or a backend that has none."""
+        if self.compiler == "cranelift":
+            return
+        from ..native import compilers
+
+        compilers.checked(self.compiler)
+        if backend != "native":
+            raise ValueError(
+                f"backend `{backend}` compiles nothing, and `compiler` is `{self.compiler}`\n"
+                f"hint: backend='native', compiler='{self.compiler}'"
+            )
 
 
 class CallOptions:

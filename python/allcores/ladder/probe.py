@@ -3,17 +3,6 @@
 Nothing is run for the measurement alone: the first items of a map run in the caller, in blocks with
 one look at the clocks each, and their results are the map's. What an item's arguments and result
 weigh is found by pickling those of the last block, once, when a decision is near.
-
-Processor time alone does not tell waiting from a busy machine on which others compute. Whether the
-function lets other threads run is seen by a *watch*: a thread that wakes every quarter
-of a millisecond, and can't while the interpreter's lock is held.
-
-```
-   held:   |--- 5 ms, until Python makes the holder give way ---|w|---        few wakes
-   free:   |w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|w|--       as many as there can be
-```
-
-Time in which the watch waited for a core is left out: others on the machine hold no lock of ours.
 """
 
 from __future__ import annotations
@@ -29,6 +18,8 @@ from contextlib import contextmanager, suppress
 
 from .._core import is_plain
 from ..pool.codec import Encoder
+from . import recognise
+from .watch import Watch, delay_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,10 +44,6 @@ STREAMED = 0.5
 LARGE = 1_000_000
 """Bytes; what has so many is not pickled to find out how long that takes."""
 COPIED_BYTES_A_NS = 4.0
-WAKE_S = 0.000_25
-SLACK_NS = 70_000
-"""How much later than asked for a thread wakes that nothing holds up."""
-LEAST_WATCHED_NS = 1_500_000
 
 
 def cpu_clock() -> Callable[[], int]:
@@ -76,35 +63,38 @@ class Probe:
 
     Attributes:
         done: items that have run in the caller.
-        wall_ns: what they took.
+        wall_ns: what they took, without those for which the function compiled itself first.
         is_weighed: whether it is known what the function weighs.
+        free_share: of their time, in which the interpreter's lock was free; None if nobody has
+            looked.
     """
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         self._fn = fn
+        self._clock = cpu_clock()
+        self._kinds_compiled = recognise.kinds_compiled(fn)
         self.done = 0
         self.wall_ns = 0
-        self._delay_ns = _delay_ns("thread-self")
+        self._delay_ns = delay_ns("thread-self")
         self._blocks: deque[tuple[int, int, int]] = deque(maxlen=BLOCKS_KEPT)
         self._sample: tuple[list[Any], list[Any]] | None = None
+        self.free_share: float | None = None
         self._weight: dict[str, float] = {}
         self._weighing_ns = 0
         self._function_bytes = 0.0
         self._tried_ns = 0.0
         self.is_weighed = False
-        self.free_share: float | None = None
 
     def run(self, args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
         """Runs an item under measurement; its value, or what it raised."""
-        clock = cpu_clock()
-        cpu_ns, begun_ns = clock(), time.perf_counter_ns()
+        cpu_ns, begun_ns = self._clock(), time.perf_counter_ns()
         value, error = None, None
         try:
             value = self._fn(*args)
         except Exception as raised:
             error = raised
         wall_ns = time.perf_counter_ns() - begun_ns
-        self.on_block([args], [value], error is not None, wall_ns, clock() - cpu_ns)
+        self.on_block([args], [value], error is not None, wall_ns, self._clock() - cpu_ns)
         return value, error
 
     def on_block(
@@ -112,11 +102,32 @@ class Probe:
     ) -> None:
         """These items ran, in that time."""
         self.done += len(items)
-        self.wall_ns += wall_ns
-        self._blocks.append((len(items), wall_ns, cpu_ns))
+        if not self._has_compiled():
+            self.wall_ns += wall_ns
+            self._blocks.append((len(items), wall_ns, cpu_ns))
         if not failed and len(values) == len(items):
             # A list of results is handed out from its end; what is kept here is another.
             self._sample = items[-MOST_PICKLED:], values[-MOST_PICKLED:]
+
+    def will_compile(self) -> bool:
+        """Whether the next call compiles, or may."""
+        return self._kinds_compiled == 0
+
+    def _has_compiled(self) -> bool:
+        """Whether the last calls compiled: what they took says nothing of the next ones."""
+        before, self._kinds_compiled = self._kinds_compiled, recognise.kinds_compiled(self._fn)
+        return before != self._kinds_compiled
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Items that run meanwhile show whether they leave the interpreter's lock free."""
+        watch = Watch()
+        try:
+            yield
+        finally:
+            share = watch.stop()
+            if share is not None:
+                self.free_share = share
 
     def item_ns(self) -> float:
         """What an item takes, by the last blocks; 0 before the first."""
@@ -141,7 +152,7 @@ class Probe:
         if not wall_ns:
             return 1.0
         busy = sum(cpu for _, _, cpu in self._blocks) / wall_ns
-        waited = (_delay_ns("thread-self") - self._delay_ns) / max(self.wall_ns, 1)
+        waited = (delay_ns("thread-self") - self._delay_ns) / max(self.wall_ns, 1)
         return busy / (1.0 - waited) if busy < 1.0 and 0.0 < waited < 1.0 - busy / 2 else busy
 
     def weigh(self) -> None:
@@ -160,7 +171,8 @@ class Probe:
         size, spent_ns = _weight_of_function(self._fn, most_ns)
         self.is_weighed = spent_ns < most_ns
         self._function_bytes = float(size)
-        self._weight["function_pickle_ns"] = spent_ns
+        # It compiles itself anew in each process.
+        self._weight["function_pickle_ns"] = spent_ns + recognise.compile_s(self._fn) * 1e9
 
     def weigh_data(self) -> None:
         """Pickles a sample of arguments and results, if that was not done since the last block and
@@ -312,15 +324,6 @@ def _is_copied(values: list[Any]) -> bool:
     return any(isinstance(each, str) for each in values)
 
 
-def _delay_ns(thread: str) -> int:
-    """How long a thread of this process has waited for a core, as far as the system says."""
-    try:
-        with open(f"/proc/{thread}/schedstat", "rb") as file:
-            return int(file.read().split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
 SWITCH_S = 0.000_1
 
 
@@ -335,59 +338,3 @@ def hurried() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(usual)
-
-
-class Watch:
-    """Sees from a thread whether the interpreter's lock is free while this thread works.
-
-    `on_tick` is called in the watch's thread every few milliseconds with the nanoseconds since the
-    start and the share of time in which the lock was free; it returns whether to call it again.
-    """
-
-    TICK_NS = 4_000_000
-
-    def __init__(self, on_tick: Callable[[int, float], bool] | None = None) -> None:
-        self._on_tick = on_tick
-        self._stop = threading.Lock()
-        self._wakes = self._first_ns = 0
-        self._stop.acquire()
-        self._begun_ns = time.perf_counter_ns()
-        self._thread = threading.Thread(target=self._run, name="allcores-watch", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        next_ns = self.TICK_NS
-        while not self._stop.acquire(True, WAKE_S):
-            self._wakes += 1
-            passed_ns = time.perf_counter_ns() - self._begun_ns
-            if self._wakes == 1:
-                self._first_ns = passed_ns
-            if self._on_tick is not None and passed_ns >= next_ns:
-                next_ns = passed_ns + self.TICK_NS
-                if not self._on_tick(passed_ns, self._share(passed_ns)):
-                    self._on_tick = None
-
-    def _share(self, passed_ns: int) -> float:
-        # Where it woke late for want of a core the lock had no part in it.
-        able_ns = passed_ns - self._first_ns - _delay_ns(f"self/task/{self._thread.native_id}")
-        # The first wake says nothing: who starts a thread lets go of the lock for it.
-        wakes = max(self._wakes - 1, 0)
-        return min(1.0, wakes * (WAKE_S * 1e9 + SLACK_NS) / max(able_ns, 1))
-
-    def passed_ns(self) -> int:
-        """Since it was started."""
-        return time.perf_counter_ns() - self._begun_ns
-
-    def share(self) -> float:
-        """The share of time in which the lock was free, as far as is seen."""
-        return self._share(self.passed_ns())
-
-    def stop(self) -> float | None:
-        """Ends it, which waits for what `on_tick` is doing; the share of time in which the lock was
-        free, None if it watched for too short a time to say.
-        """
-        passed_ns = self.passed_ns()
-        wakes_share = self._share(passed_ns)
-        self._stop.release()
-        self._thread.join()
-        return wakes_share if passed_ns >= LEAST_WATCHED_NS else None

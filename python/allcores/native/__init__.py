@@ -7,13 +7,14 @@ from types import ModuleType
 
 from .callable import Native, Report, report
 from .callable import native as _native
+from .compilers import IntegersWrap, ResultDiffers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["Native", "Report", "native", "report"]
+__all__ = ["IntegersWrap", "Native", "Report", "ResultDiffers", "native", "report"]
 
 
 class _Callable(ModuleType):

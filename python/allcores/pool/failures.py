@@ -110,7 +110,8 @@ def name_of(function: object) -> str:
     """What a user would call the function."""
     inner = getattr(function, "func", function)
     name = getattr(inner, "__qualname__", None) or getattr(type(inner), "__qualname__", "?")
-    return str(name)
+    # pybind11's functions are qualified by the name of a record.
+    return str(name).rpartition(".")[2] if str(name).startswith("pybind11_") else str(name)
 
 
 def note_call(

@@ -227,6 +227,10 @@ class MachineCode:
         )
 
     def open(self, options: OpenOptions) -> RungExecutor:
+        if options.compiler != "cranelift":
+            from .compilers import open_with
+
+            return open_with(options)
         return NativeExecutor(options)
 
 
