@@ -180,9 +180,9 @@ def test_interrupt_of_an_item_without_end_ends_its_trial_too() -> None:
     """The watch runs it as machine code meanwhile."""
     main = threading.main_thread().ident
     assert main is not None
-    began = time.thread_time()
 
     def interrupt() -> None:
+        began = time.thread_time()
         while not any(each.name == "allcores-watch" for each in threading.enumerate()):
             pass
         while time.thread_time() - began < 0.3:
