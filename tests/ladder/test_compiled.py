@@ -176,8 +176,18 @@ def endless(number: int) -> int:
         number = (number * 3) % 7
 
 
-def test_interrupt_of_an_item_without_end_ends_its_trial_too() -> None:
+def test_item_without_end_is_tried_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "MOST_PERIODS", 1)
+    tried = Compiled(endless)
+    tried.run_ahead([1])
+    assert tried.refusal == "its first item takes long as machine code, too"
+
+
+def test_interrupt_of_an_item_without_end_ends_its_trial_too(
+    judges: list[choose.Judge], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The watch runs it as machine code meanwhile."""
+    monkeypatch.setattr(compiled, "MOST_PERIODS", 100_000)
     main = threading.main_thread().ident
     assert main is not None
 

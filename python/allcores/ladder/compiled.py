@@ -30,6 +30,9 @@ LEAST_WORK_NS = 8_000_000
 FIRST_WORK_NS = 150_000_000
 """The first time in a process, which has to import the front of the compiled rung."""
 LONG_NS = 4_000_000
+"""A first call that took so long is not made again to be measured."""
+MOST_PERIODS = 5
+"""So many periods of 50 ms it may take; other rungs wait for the trial."""
 MOST_LEFT = 0.5
 """If a larger share of the items is left to Python, the rung is none for the function."""
 LEAST_SEEN = 64
@@ -91,16 +94,16 @@ class Compiled:
             return
         calls = [tuple(item) if self._star else (item,) for item in items]
         try:
-            # The first call compiles for its types; a long one says enough all the same.
+            # The first call compiles for its types.
             begun_ns = time.perf_counter_ns()
-            results = [native.result(calls[0], self._brake, None)]
+            results = [native.result(calls[0], self._brake, MOST_PERIODS)]
             spent_ns = time.perf_counter_ns() - begun_ns
             if len(calls) > 1 or spent_ns < LONG_NS:
                 begun_ns = time.perf_counter_ns()
                 results = native.results(calls, self._brake) or [_left()] * len(calls)
                 spent_ns = time.perf_counter_ns() - begun_ns
-        except InterruptedError:
-            self._refuse("it was stopped")
+        except (InterruptedError, TimeoutError):
+            self._refuse("its first item takes long as machine code, too")
             return
         left = sum(each is _left() for each in results)
         self._unchecked = results
