@@ -47,6 +47,7 @@ class Compiled:
         reason: the adviser's name for that.
         item_ns: what an item takes, if it was tried.
         left_share: the share of the items that is left to Python.
+        is_stopped: whether nothing is to be tried.
     """
 
     def __init__(self, fn: Callable[..., Any], *, star: bool = False) -> None:
@@ -61,7 +62,7 @@ class Compiled:
         self._brake = Brake()
         self._unchecked: list[Any] = []
         self._before = 0, 0
-        self._is_tried = False
+        self._is_tried = self.is_stopped = False
         if not isinstance(fn, FunctionType) and not hasattr(fn, "in_python"):
             self._refuse("only functions written in Python are compiled")
 
@@ -102,7 +103,10 @@ class Compiled:
                 begun_ns = time.perf_counter_ns()
                 results = native.results(calls, self._brake) or [_left()] * len(calls)
                 spent_ns = time.perf_counter_ns() - begun_ns
-        except (InterruptedError, TimeoutError):
+        except InterruptedError:
+            self._is_tried = False  # Python was sooner; there are results to compare with now
+            return
+        except TimeoutError:
             self._refuse("its first item takes long as machine code, too")
             return
         left = sum(each is _left() for each in results)
@@ -133,8 +137,14 @@ class Compiled:
         return bool(self.refusal)
 
     def stop(self) -> None:
-        """Ends what `run_ahead` is doing in another thread."""
+        """Ends what `run_ahead` is doing in another thread, or would do."""
         self._brake.pull()
+        self.is_stopped = True
+
+    def go_on(self) -> None:
+        """Items may be tried again, after a stop."""
+        if self.is_stopped:
+            self._brake, self.is_stopped = Brake(), False
 
     def _made(self) -> Native | None:
         from ..native.callable import native
