@@ -176,13 +176,33 @@ def endless(number: int) -> int:
         number = (number * 3) % 7
 
 
-def test_interrupt_of_an_item_without_end_ends_its_trial_too() -> None:
+def test_item_without_end_is_tried_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "MOST_PERIODS", 1)
+    tried = Compiled(endless)
+    tried.run_ahead([1])
+    assert tried.refusal == "its first item takes long as machine code, too"
+
+
+def test_trial_that_python_forestalls_is_made_again() -> None:
+    tried = Compiled(endless)
+    tried.stop()
+    tried.run_ahead([1])
+    assert tried.item_ns is None
+    assert not tried.refusal
+    tried.go_on()
+    assert tried.may_be_tried(1_000_000_000)
+
+
+def test_interrupt_of_an_item_without_end_ends_its_trial_too(
+    judges: list[choose.Judge], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The watch runs it as machine code meanwhile."""
+    monkeypatch.setattr(compiled, "MOST_PERIODS", 100_000)
     main = threading.main_thread().ident
     assert main is not None
-    began = time.thread_time()
 
     def interrupt() -> None:
+        began = time.thread_time()
         while not any(each.name == "allcores-watch" for each in threading.enumerate()):
             pass
         while time.thread_time() - began < 0.3:

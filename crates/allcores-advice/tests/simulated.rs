@@ -90,23 +90,24 @@ struct Crew {
 }
 
 /// A worker takes an item when it is free; the caller must have sent it by then; computing needs a
-/// core for its busy part, as the caller does, and results go through the caller again. The lock is
-/// held in one piece.
+/// core for its busy part, and results go through the caller again. The lock is held in one piece.
+/// The caller needs a core now and then, which it gets: all cores together do no more than they can.
 fn with_workers(profile: &Profile, of: &Crew) -> u64 {
     let start = whole(of.start_ns);
-    let mut caller = start;
+    let mut caller = Shared::new(1, start);
     // Workers are there one after the other.
     let mut crew: BinaryHeap<Reverse<u64>> =
         (1..=of.workers).map(|each| Reverse(start + whole(each as f64 * of.worker_ns))).collect();
     let mut busy = Shared::new(of.cores, start);
     let mut lock = Shared::new(1, start);
-    let mut arrivals = Vec::new();
+    let (mut arrivals, mut computed) = (Vec::new(), 0);
     for duration in &profile.durations_ns {
-        caller = busy.take(caller, whole(of.send_ns));
+        let sent = caller.take(start, whole(of.send_ns));
         let Reverse(free) = crew.pop().expect("there is a worker");
-        let begun = free.max(caller);
+        let begun = free.max(sent);
         let computing = whole(duration * profile.busy.min(1.0) + of.own_ns);
         let waiting = whole(duration * (1.0 - profile.busy).max(0.0));
+        computed += computing;
         let mut end = busy.take(begun, computing);
         if of.shares_a_lock {
             let held = whole((duration * (1.0 - profile.free)).min(duration * profile.busy));
@@ -117,7 +118,9 @@ fn with_workers(profile: &Profile, of: &Crew) -> u64 {
         arrivals.push(end);
     }
     arrivals.sort_unstable();
-    arrivals.into_iter().fold(caller, |free, end| busy.take(free.max(end), whole(of.receive_ns)))
+    let end = arrivals.into_iter().fold(start, |_, end| caller.take(end, whole(of.receive_ns)));
+    let moved = whole(of.send_ns + of.receive_ns) * profile.durations_ns.len() as u64;
+    end.max(start + (computed + moved) / of.cores as u64)
 }
 
 /// The mean over items that begin at another place: nobody knows in which order they come.

@@ -328,6 +328,8 @@ class Judge:
             with hurried():
                 compiled.run_ahead(items)
             self._exclude_refused()
+        if compiled.is_stopped:
+            return None  # the item has ended meanwhile
         if compiled.item_ns is not None:
             # Python is at it still, and takes no less than machine code.
             passed_ns = max(passed_ns, int(compiled.item_ns))
@@ -356,6 +358,7 @@ class Judge:
         if self._watch is not None:
             self._compiled.stop()
             self._stop_watch()
+            self._compiled.go_on()
 
     def takes_back(self) -> bool:
         """Whether what has begun beside the first item turned out wrong: machine code."""

@@ -30,6 +30,9 @@ LEAST_WORK_NS = 8_000_000
 FIRST_WORK_NS = 150_000_000
 """The first time in a process, which has to import the front of the compiled rung."""
 LONG_NS = 4_000_000
+"""A first call that took so long is not made again to be measured."""
+MOST_PERIODS = 5
+"""So many periods of 50 ms it may take; other rungs wait for the trial."""
 MOST_LEFT = 0.5
 """If a larger share of the items is left to Python, the rung is none for the function."""
 LEAST_SEEN = 64
@@ -44,6 +47,7 @@ class Compiled:
         reason: the adviser's name for that.
         item_ns: what an item takes, if it was tried.
         left_share: the share of the items that is left to Python.
+        is_stopped: whether nothing is to be tried.
     """
 
     def __init__(self, fn: Callable[..., Any], *, star: bool = False) -> None:
@@ -58,7 +62,7 @@ class Compiled:
         self._brake = Brake()
         self._unchecked: list[Any] = []
         self._before = 0, 0
-        self._is_tried = False
+        self._is_tried = self.is_stopped = False
         if not isinstance(fn, FunctionType) and not hasattr(fn, "in_python"):
             self._refuse("only functions written in Python are compiled")
 
@@ -91,16 +95,19 @@ class Compiled:
             return
         calls = [tuple(item) if self._star else (item,) for item in items]
         try:
-            # The first call compiles for its types; a long one says enough all the same.
+            # The first call compiles for its types.
             begun_ns = time.perf_counter_ns()
-            results = [native.result(calls[0], self._brake, None)]
+            results = [native.result(calls[0], self._brake, MOST_PERIODS)]
             spent_ns = time.perf_counter_ns() - begun_ns
             if len(calls) > 1 or spent_ns < LONG_NS:
                 begun_ns = time.perf_counter_ns()
                 results = native.results(calls, self._brake) or [_left()] * len(calls)
                 spent_ns = time.perf_counter_ns() - begun_ns
         except InterruptedError:
-            self._refuse("it was stopped")
+            self._is_tried = False  # Python was sooner; there are results to compare with now
+            return
+        except TimeoutError:
+            self._refuse("its first item takes long as machine code, too")
             return
         left = sum(each is _left() for each in results)
         self._unchecked = results
@@ -130,8 +137,14 @@ class Compiled:
         return bool(self.refusal)
 
     def stop(self) -> None:
-        """Ends what `run_ahead` is doing in another thread."""
+        """Ends what `run_ahead` is doing in another thread, or would do."""
         self._brake.pull()
+        self.is_stopped = True
+
+    def go_on(self) -> None:
+        """Items may be tried again, after a stop."""
+        if self.is_stopped:
+            self._brake, self.is_stopped = Brake(), False
 
     def _made(self) -> Native | None:
         from ..native.callable import native
