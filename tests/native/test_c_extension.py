@@ -12,7 +12,7 @@ import pytest
 from support import extensions, scripts
 
 import allcores
-from allcores.ladder import machine
+from allcores.ladder import machine, recognise
 
 MODULES = {
     "gcd_swig_released": "threads",
@@ -76,6 +76,12 @@ def test_map_of_auto_never_has_threads_wait_for_the_lock(extension: Any) -> None
         assert chosen.endswith("holds the lock")
     else:
         assert chosen.endswith("lets the interpreter's lock go")
+
+
+def test_both_halves_of_a_swig_module_are_known(folder: str, monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(folder)
+    for name in ("gcd_swig_held", "_gcd_swig_held"):
+        assert recognise.maker(importlib.import_module(name).gcd) == "SWIG"
 
 
 def test_notes_call_the_function_by_its_name(extension: Any) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_BY_HOME = {"numba": "Numba", "_cffi_backend": "cffi", "_ctypes": "ctypes", "nanobind": "nanobind"}
+_BY_HOME = {"numba": "Numba", "_cffi_backend": "cffi", "_ctypes": "ctypes"}
 """By the package that the class of the function, or one of its bases, comes from."""
 _SWIGS = ("_swig_repr", "SWIG_PyInstanceMethod_New")
 """What there is in SWIG's modules of Python, and in those of C below them."""
