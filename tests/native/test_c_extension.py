@@ -12,7 +12,7 @@ import pytest
 from support import extensions, scripts
 
 import allcores
-from allcores.ladder import machine
+from allcores.ladder import machine, recognise
 
 MODULES = {
     "gcd_swig_released": "threads",
@@ -70,12 +70,15 @@ def test_adviser_chooses_by_what_it_has_measured(extension: Any) -> None:
 def test_map_of_auto_never_has_threads_wait_for_the_lock(extension: Any) -> None:
     found = allcores.compare(extension.gcd, [LONG] * 60, ["serial", "auto"], repeats=1)
     assert found.agree
-    chosen = found.rows[-1].chosen
     if MODULES[extension.__name__] == "processes":
-        assert not chosen.startswith("threads: ")
-        assert chosen.endswith("holds the lock")
-    else:
-        assert chosen.endswith("lets the interpreter's lock go")
+        assert not found.rows[-1].chosen.startswith("threads: ")
+        assert found.rows[-1].chosen.endswith("holds the lock")
+
+
+def test_both_halves_of_a_swig_module_are_known(folder: str, monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(folder)
+    for name in ("gcd_swig_held", "_gcd_swig_held"):
+        assert recognise.maker(importlib.import_module(name).gcd) == "SWIG"
 
 
 def test_notes_call_the_function_by_its_name(extension: Any) -> None:

@@ -12,6 +12,7 @@ process that it is sent to. That call says nothing of what an item takes.
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_BY_HOME = {"numba": "Numba", "_cffi_backend": "cffi", "_ctypes": "ctypes", "nanobind": "nanobind"}
+_BY_HOME = {"numba": "Numba", "_cffi_backend": "cffi", "_ctypes": "ctypes"}
 """By the package that the class of the function, or one of its bases, comes from."""
-_SWIGS = ("_swig_repr", "SWIG_PyInstanceMethod_New")
-"""What there is in SWIG's modules of Python, and in those of C below them."""
+_OF_SWIG = "_swig_repr"
+"""What there is in SWIG's modules of Python; those in C below them have the same name after `_`."""
 LEAST_FREE = 0.1
 """So much of its time the lock must be free for threads to be of use, as the adviser has it."""
 
@@ -43,7 +44,7 @@ def maker(fn: Callable[..., Any]) -> str | None:
     if isinstance(fn, MethodType):
         return maker(fn.__func__)
     if isinstance(fn, FunctionType):
-        return "SWIG" if _SWIGS[0] in fn.__globals__ else None
+        return "SWIG" if _OF_SWIG in fn.__globals__ else None
     if isinstance(fn, BuiltinFunctionType):
         return _maker_of_builtin(fn)
     return None
@@ -58,7 +59,9 @@ def _maker_of_builtin(fn: BuiltinFunctionType) -> str | None:
         return "cffi"
     if not isinstance(owner, ModuleType):
         return None
-    return "SWIG" if hasattr(owner, _SWIGS[1]) else "C"
+    package, dot, name = owner.__name__.rpartition(".")
+    python = sys.modules.get(f"{package}{dot}{name.removeprefix('_')}")
+    return "SWIG" if hasattr(python, _OF_SWIG) else "C"
 
 
 def _inner(fn: Callable[..., Any]) -> Callable[..., Any]:

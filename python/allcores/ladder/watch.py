@@ -46,8 +46,9 @@ def _is_ready(thread: str) -> bool:
 class Watch:
     """Sees from a thread whether the interpreter's lock is free while this thread works.
 
-    `on_tick` is called in the watch's thread every few milliseconds with the nanoseconds since the
-    start and the share of time in which the lock was free; it returns whether to call it again.
+    `on_tick` is called in the watch's thread every few milliseconds, once enough was seen, with the
+    nanoseconds since the start and the share of time in which the lock was free; it returns whether
+    to call it again.
     """
 
     TICK_NS = 4_000_000
@@ -76,7 +77,8 @@ class Watch:
         while not self._stop.acquire(True, WAKE_S):
             self._add(*self._look(self._slept))
             passed_ns = self.passed_ns()
-            if self._on_tick is not None and passed_ns >= next_ns:
+            is_time = passed_ns >= next_ns and self.seen_ns() >= LEAST_WATCHED_NS
+            if self._on_tick is not None and is_time:
                 next_ns = passed_ns + self.TICK_NS
                 if not self._on_tick(passed_ns, self.share()):
                     self._on_tick = None
