@@ -94,7 +94,8 @@ def measured(name: str, rounds: int) -> dict[str, Any]:
             if not is_type:
                 row[way]["first"] = [repr(results[0]), repr(expected[0])]
         row.setdefault(way, {})["threads_s"] = []
-    for _ in range(rounds):
+    # Rounds of machine code are short, and their figures are closer to each other.
+    for _ in range(rounds if row["by"] == "subinterp" else 5 * rounds):
         for way, call in ways.items():
             begun = time.perf_counter()
             call()

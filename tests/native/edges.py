@@ -243,7 +243,7 @@ squares-in-loop:
 square-of-positive:
     b = abs(a)
     return b * b, b + 1
-turns-in-stretches:
+turns:
     s = 0
     for i in range(a % 1000):
         s += i
@@ -275,6 +275,8 @@ turns-to-the-ends:
         s ^= i
     for i in range(a, -(2**63), -(2**62)):
         s ^= i
+    for i in range(a, -(2**63), -(2**63)):
+        s = s * 2 + 1 if s < 2**40 and s > -(2**40) else s ^ i
     return s
 choice-by-comparison:
     b = 3 * a if a < 5 else a + 1

@@ -53,7 +53,7 @@ def argument(rng: random.Random, kind: str) -> Any:
     """A value of a kind, now and then of another, or of none that is compiled."""
     if rng.random() < 0.03:
         # Nothing that a product with a large int makes long.
-        return rng.choice([None, "", Whole(7), 1j, (), {1}, 3, 2.5, True])
+        return rng.choice([None, "", Whole(7), 1j, (), frozenset({1}), 3, 2.5, True])
     match kind:
         case "int":
             return rng.choice(INTS) if rng.random() < 0.5 else rng.choice(SMALL_INTS)

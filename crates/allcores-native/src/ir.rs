@@ -367,7 +367,7 @@ impl Expression {
     }
 
     /// The expressions it consists of.
-    pub(crate) fn operands(&self) -> Vec<&Expression> {
+    fn operands(&self) -> Vec<&Expression> {
         match &self.kind {
             Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) | Kind::None | Kind::Local(_) => vec![],
             Kind::Unary { operand: one, .. }
