@@ -1,4 +1,4 @@
-# Needs Rust, Python 3.11 or later with pip, and a compiler for C and C++; all else goes into `.venv` and `out`.
+# Needs Rust, Python 3.11 or later with pip, and a C compiler; all else goes into `.venv` and `out`.
 # Another Python: `make PYTHON=python3.13 …`, after `make clean`.
 
 PYTHON ?= python3

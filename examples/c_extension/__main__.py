@@ -14,7 +14,7 @@ import math
 import sys
 from pathlib import Path
 
-from build import MODULES, build
+from build import build, modules
 
 import allcores
 
@@ -41,7 +41,7 @@ def main() -> int:
     right = [math.gcd(*pair) for pair in pairs]
     print(f"{'two workers':22} {'serial':>9} {'threads':>15} {'processes':>15} {'auto':>15}")
     is_right = True
-    for name in MODULES:
+    for name in modules():
         print(f"running {name}", file=sys.stderr)
         gcd = importlib.import_module(name).gcd
         found = allcores.compare(gcd, pairs, RUNGS, repeats=max(1, given.repeats), max_workers=2)

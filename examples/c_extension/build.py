@@ -2,8 +2,8 @@
 
     python build.py        # prints the folder
 
-Needs a compiler for C and C++, and what `pip install swig pybind11` installs. A module is built
-anew if a source is newer than it.
+Needs a compiler for C and what `pip install swig pybind11` installs; pybind11's modules need one
+for C++, and are left out without. A module is built anew if a source is newer than it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,17 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 FOLDER = HERE.parents[1] / "out" / "c_extension" / str(sys.implementation.cache_tag)
-MODULES = ("gcd_swig_released", "gcd_swig_held", "gcd_pybind11_released", "gcd_pybind11_held")
-"""Those that let the interpreter's lock go while they compute, and those that hold it."""
+USUAL = {"CC": "cc", "LDSHARED": "cc", "CXX": "c++", "LDCXXSHARED": "c++"}
+SWIG = ("gcd_swig_released", "gcd_swig_held")
+PYBIND11 = ("gcd_pybind11_released", "gcd_pybind11_held")
+"""Of each tool the one that lets the interpreter's lock go while it computes, and the one that
+holds it.
+"""
+
+
+def modules() -> tuple[str, ...]:
+    """Those that can be built here."""
+    return (*SWIG, *PYBIND11) if shutil.which(_words("CXX")[0]) else SWIG
 
 
 def build() -> Path:
@@ -28,7 +37,7 @@ def build() -> Path:
     work = FOLDER / "objects"
     work.mkdir(parents=True, exist_ok=True)
     newest = max(path.stat().st_mtime for path in HERE.iterdir() if path.is_file())
-    old = [name for name in MODULES if _built_at(name) < newest]
+    old = [name for name in modules() if _built_at(name) < newest]
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(_build_one, old))
     return FOLDER
@@ -72,8 +81,13 @@ def _compile(compiler: str, source: Path, name: str | None = None, *flags: str) 
 
 
 def _words(variable: str) -> list[str]:
-    """How Python's own extension modules were built."""
-    return shlex.split(sysconfig.get_config_var(variable) or "")
+    """How Python's own extension modules were built, with this machine's compiler if that is not
+    here.
+    """
+    words = shlex.split(sysconfig.get_config_var(variable) or "")
+    if variable in USUAL and not (words and shutil.which(words[0])):
+        words[:1] = [USUAL[variable]]
+    return words
 
 
 def _swig() -> str:
@@ -96,7 +110,7 @@ def _run(command: list[str]) -> None:
     try:
         ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     except FileNotFoundError:
-        sys.exit(f"`{command[0]}` is not installed\nhint: a compiler for C and C++ is needed")
+        sys.exit(f"`{command[0]}` is not installed\nhint: a compiler for C is needed")
     if ended.returncode:
         sys.exit(f"`{shlex.join(command)}` failed\n{ended.stdout}")
 

@@ -44,14 +44,16 @@ def gcd_released(pair):
 """
 
 
-def built_examples() -> str:
-    """The folder with the modules of the example."""
+def built_examples() -> tuple[str, tuple[str, ...]]:
+    """The folder with the modules of the example, and their names: without a compiler for C++ those
+    of pybind11 are not among them.
+    """
     spec = importlib.util.spec_from_file_location("build", EXAMPLE / "build.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return str(module.build())
+    return str(module.build()), module.modules()
 
 
 def library(folder: Path) -> Path:

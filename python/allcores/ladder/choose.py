@@ -202,9 +202,11 @@ class Judge:
 
     def _has_watched(self, watch: Watch) -> bool:
         """Whether it is clear by now whether the lock is free, or won't be."""
+        if watch.passed_ns() >= MOST_WATCHED_NS:
+            return True
         seen_ns = watch.seen_ns()
         if seen_ns < WATCHED_NS:
-            return watch.passed_ns() >= MOST_WATCHED_NS
+            return False
         return seen_ns >= 4 * WATCHED_NS or not UNCLEAR[0] < watch.share() < UNCLEAR[1]
 
     def _needs_state(self) -> bool:
