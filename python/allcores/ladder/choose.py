@@ -43,7 +43,7 @@ FEW = 128
 """With so many items the first one is a noticeable part of all."""
 WATCHED_NS = 3_000_000
 """So long the lock is watched before a decision between threads and processes."""
-CLOSE_SHARE, CLOSE_DONE = 0.75, 0.12
+CLOSE_SHARE, CLOSE_DONE = 0.85, 0.12
 """A gain so small, to that share of the caller's time, is not taken before such a share of the work
 was done.
 """
