@@ -44,12 +44,10 @@ FEW = 128
 """With so many items the first one is a noticeable part of all."""
 WATCHED_NS = 3_000_000
 """So long the lock is watched before a decision between threads and processes."""
-CLOSE_SHARE, CLOSE_DONE = 0.75, 0.12
+CLOSE_SHARE, CLOSE_DONE = 0.85, 0.12
 """A gain so small, to that share of the caller's time, is not taken before such a share of the work
 was done.
 """
-UNCLEAR = 0.05, 0.5
-"""A share of time in which the lock was free that is worth a longer watch, up to four times."""
 MOST_WATCHED_NS = 60_000_000
 """Longer than this it isn't, if little is seen for want of cores."""
 LOOK_AWAY_NS = 40_000_000
@@ -169,7 +167,7 @@ class Judge:
                 self._watch = Watch()
             else:
                 self._decide(verdict)
-        elif self._has_watched(self._watch):
+        elif self._watch.seen_ns() >= WATCHED_NS or self._watch.passed_ns() >= MOST_WATCHED_NS:
             self._stop_watch()
             verdict = self._advice(left)
             if verdict.rung == "processes" and self._needs_state():
@@ -199,15 +197,6 @@ class Judge:
     def called(self, rung: str) -> Callable[..., Any]:
         """What that rung is to call."""
         return self._compiled.function if rung == "native" else self._fn
-
-    def _has_watched(self, watch: Watch) -> bool:
-        """Whether it is clear by now whether the lock is free, or won't be."""
-        if watch.passed_ns() >= MOST_WATCHED_NS:
-            return True
-        seen_ns = watch.seen_ns()
-        if seen_ns < WATCHED_NS:
-            return False
-        return seen_ns >= 4 * WATCHED_NS or not UNCLEAR[0] < watch.share() < UNCLEAR[1]
 
     def _needs_state(self) -> bool:
         """Whether the function needs what can't be sent; processes are excluded then."""
@@ -298,12 +287,12 @@ class Judge:
 
         def on_tick(passed_ns: int, free_share: float) -> bool:
             busy = (time.process_time_ns() - cpu) / passed_ns
-            rung = self._early(items, left, passed_ns, busy, free_share)
-            if rung is None:
-                return True
-            self._was_early = True
-            self._leave_for(rung)
             with hurried():
+                rung = self._early(items, left, passed_ns, busy, free_share)
+                if rung is None:
+                    return True
+                self._was_early = True
+                self._leave_for(rung)
                 go(rung)
             return False
 
@@ -327,8 +316,7 @@ class Judge:
                 self._is_unsendable = True
         compiled = self._compiled
         if "native" in self._rungs and compiled.may_be_tried(left * passed_ns):
-            with hurried():
-                compiled.run_ahead(items)
+            compiled.run_ahead(items)
             self._exclude_refused()
         if compiled.is_stopped:
             return None  # the item has ended meanwhile
