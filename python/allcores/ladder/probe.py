@@ -349,7 +349,7 @@ class Watch:
     def __init__(self, on_tick: Callable[[int, float], bool] | None = None) -> None:
         self._on_tick = on_tick
         self._stop = threading.Lock()
-        self._wakes = 0
+        self._wakes = self._first_ns = 0
         self._stop.acquire()
         self._begun_ns = time.perf_counter_ns()
         self._thread = threading.Thread(target=self._run, name="allcores-watch", daemon=True)
@@ -360,6 +360,8 @@ class Watch:
         while not self._stop.acquire(True, WAKE_S):
             self._wakes += 1
             passed_ns = time.perf_counter_ns() - self._begun_ns
+            if self._wakes == 1:
+                self._first_ns = passed_ns
             if self._on_tick is not None and passed_ns >= next_ns:
                 next_ns = passed_ns + self.TICK_NS
                 if not self._on_tick(passed_ns, self._share(passed_ns)):
@@ -367,8 +369,10 @@ class Watch:
 
     def _share(self, passed_ns: int) -> float:
         # Where it woke late for want of a core the lock had no part in it.
-        able_ns = passed_ns - _delay_ns(f"self/task/{self._thread.native_id}")
-        return min(1.0, self._wakes * (WAKE_S * 1e9 + SLACK_NS) / max(able_ns, 1))
+        able_ns = passed_ns - self._first_ns - _delay_ns(f"self/task/{self._thread.native_id}")
+        # The first wake says nothing: who starts a thread lets go of the lock for it.
+        wakes = max(self._wakes - 1, 0)
+        return min(1.0, wakes * (WAKE_S * 1e9 + SLACK_NS) / max(able_ns, 1))
 
     def passed_ns(self) -> int:
         """Since it was started."""
