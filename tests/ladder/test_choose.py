@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from allcores.ladder import choose
 from allcores.ladder.backends import interpreters
 from allcores.ladder.choose import Judge
 from allcores.ladder.machine import Machine
+from allcores.ladder.probe import Probe, cpu_clock
 
 TWO = {"threads": 6, "processes": 2}
 
@@ -70,11 +73,51 @@ def judged(
         ({"item_ns": 50_000, "count": 100, "left": 10_000}, "processes"),
         ({"item_ns": 6_000_000_000, "count": 1, "left": 9}, "processes"),
         ({"item_ns": 10_000_000, "cpu": 2.0, "free": 1.0}, "serial"),
+        ({"item_ns": 1_000_000, "free": 1.0, "left": 10}, "serial"),
+        (
+            {"item_ns": 1_000_000, "free": 1.0, "left": 30, "fn": threading.Lock().acquire},
+            "threads",
+        ),
     ],
     ids=str,
 )
 def test_rule(profile: dict[str, Any], expected: str) -> None:
     assert judged(**profile)._where == expected
+
+
+def test_library_that_starts_its_threads_late_is_seen_to_use_the_cores() -> None:
+    """The first call of a product of matrices, and the second."""
+    probe = Probe(abs)
+    probe.on_block([1], [1], False, 6_000_000, 4_000_000)
+    probe.on_block([1], [1], False, 4_000_000, 7_600_000)
+    assert probe.busy_cores() == 1.9
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="clocks of threads by their numbers are Linux's"
+)
+def test_processor_time_of_other_threads_of_python_is_not_the_callers() -> None:
+    has_worked, may_end = threading.Event(), threading.Event()
+    may_work = threading.Event()
+
+    def work() -> None:
+        may_work.wait()
+        while time.thread_time() < 0.3:
+            pass
+        has_worked.set()
+        may_end.wait()
+
+    other = threading.Thread(target=work)
+    other.start()
+    clock, process_ns = cpu_clock(), time.process_time_ns()
+    begun_ns = clock()
+    may_work.set()
+    has_worked.wait()
+    assert clock() - begun_ns < 100_000_000
+    assert time.process_time_ns() - process_ns >= 290_000_000
+    may_end.set()
+    other.join()
+    assert clock() - begun_ns < 100_000_000
 
 
 @pytest.mark.parametrize("items", [2, 10, 100, 1000])
@@ -215,7 +258,6 @@ def test_watch_leaves_no_thread() -> None:
 
 
 def test_probe_runs_an_item_once_and_gives_its_value_or_error() -> None:
-    from allcores.ladder.probe import Probe
 
     probe = Probe(lambda one, other: one / other)
     assert probe.run((6, 3)) == (2.0, None)

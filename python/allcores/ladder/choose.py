@@ -50,6 +50,10 @@ was done.
 """
 MOST_WATCHED_NS = 60_000_000
 """Longer than this it isn't, if little is seen for want of cores."""
+RISKED_S = 0.005
+"""Calls that compute in threads share caches and memory, which no probe of one call sees; a gain of
+less is not worth finding out.
+"""
 LOOK_AWAY_NS = 40_000_000
 """So much waiting for results, and it looks whether the rung is worth it."""
 WAITED_NS = 300_000
@@ -247,6 +251,12 @@ class Judge:
         self.verdict = verdict
         self.reason = recognise.because(verdict.reason, self._fn, self._probe.free_share)
         self._look_at_ns = int(self._probe.wall_ns * GROWTH)
+        if verdict.rung == "threads" and self._probe.busy_cores() > 0.5:
+            seconds = _seconds(verdict)
+            gain_s = seconds[CALLER] - seconds["threads"]
+            if gain_s < RISKED_S:
+                self.reason = f"serial: threads that compute would gain {gain_s * 1e3:.1f} ms"
+                return
         if verdict.rung in self._rungs:
             self._leave_for(verdict.rung)
 
