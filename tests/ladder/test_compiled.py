@@ -131,9 +131,9 @@ def test_wrong_result_is_never_given_out(
 
 
 def slow_first(number: int) -> int:
-    """The first item takes some hundred milliseconds, the others some milliseconds."""
+    """The first item takes most of a second, the others some milliseconds."""
     found = 0
-    for each in range(60_000 if number else 2_000_000):
+    for each in range(60_000 if number else 8_000_000):
         found = (found + each * number) % 1_000_003
     return found
 
@@ -160,7 +160,7 @@ def test_wrong_result_beside_a_long_first_item_is_never_given_out(
 
 def raising_first(number: int) -> int:
     found = 0
-    for each in range(60_000 if number else 2_000_000):
+    for each in range(60_000 if number else 8_000_000):
         found = (found + each * number) % 1_000_003
     return 1 // number + found
 

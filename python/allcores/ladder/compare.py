@@ -116,7 +116,7 @@ class _Run:
             return None
         begun = time.perf_counter()
         try:
-            results = self._results(fn, sample)
+            results, row.chosen = self._results(fn, sample)
         except Exception as error:
             row.seconds, row.why_not = [], f"{type(error).__name__}: {error}"
             return None
@@ -142,7 +142,7 @@ class _Run:
             return
         begun_ns = time.monotonic_ns()
         try:
-            results = self._results(Timed(fn), sample)
+            results, _ = self._results(Timed(fn), sample)
         except Exception:
             return
         lanes: dict[tuple[int, int], list[tuple[float, float]]] = {}
@@ -153,15 +153,15 @@ class _Run:
                 lane.append(((start_ns - begun_ns) / 1e9, (end_ns - begun_ns) / 1e9))
         self.row.lanes = [lanes[key] for key in sorted(lanes, key=lambda key: lanes[key][0])]
 
-    def _results(self, fn: Callable[..., Any], sample: list[Any]) -> list[Any]:
+    def _results(self, fn: Callable[..., Any], sample: list[Any]) -> tuple[list[Any], str]:
+        """All results, and what `auto` has chosen and why."""
         rung = backends.usable(self._backend).open(self._opening)
         try:
             results = list(rung.map(fn, sample, options=KEPT))
             reason = getattr(rung, "reason", "")
         finally:
             rung.shutdown()
-        self.row.chosen = reason
-        return results
+        return results, reason
 
 
 def _told(
