@@ -93,9 +93,7 @@ def test_library_that_starts_its_threads_late_is_seen_to_use_the_cores() -> None
     assert probe.busy_cores() == 1.9
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux", reason="clocks of threads by their numbers are Linux's"
-)
+@pytest.mark.skipif(sys.platform != "linux", reason="such clocks are Linux's")
 def test_processor_time_of_other_threads_of_python_is_not_the_callers() -> None:
     has_worked, may_end = threading.Event(), threading.Event()
     may_work = threading.Event()

@@ -44,16 +44,23 @@ def gcd_released(pair):
 """
 
 
-def built_examples() -> tuple[str, tuple[str, ...]]:
-    """The folder with the modules of the example, and their names: without a compiler for C++ those
-    of pybind11 are not among them.
-    """
+def _example() -> Any:
     spec = importlib.util.spec_from_file_location("build", EXAMPLE / "build.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return str(module.build()), module.modules()
+    return module
+
+
+def example_modules() -> tuple[str, ...]:
+    """The modules of the example; those of pybind11 where there is a compiler for C++."""
+    return tuple(_example().modules())
+
+
+def built_examples() -> str:
+    """The folder with the modules of the example."""
+    return str(_example().build())
 
 
 def library(folder: Path) -> Path:
