@@ -34,11 +34,13 @@ __all__ = [
     "advise",
     "command",
     "is_plain",
+    "is_ready",
     "mark_forked",
     "names_main",
     "note_fork",
     "plain_call",
     "scalars_in",
+    "waited_ns",
 ]
 
 FAILED: Final[int]
@@ -98,6 +100,16 @@ def plain_call(
 def is_plain(value: object, lasting: bool) -> bool:
     """Whether the value is made of exactly None, bools, ints, floats, strings, bytes, and tuples of
     these; and, unless it has to be `lasting`, of lists and dictionaries.
+    """
+
+def is_ready(thread: int) -> bool:
+    """Whether a thread of this process, by its native number, has a core or waits for one, as far
+    as that is known. Does not let go of the interpreter's lock.
+    """
+
+def waited_ns(thread: int) -> int:
+    """Nanoseconds that a thread of this process, by its native number, has waited for a core; 0
+    where nobody knows. Does not let go of the interpreter's lock.
     """
 
 def names_main(data: bytes) -> bool:

@@ -15,7 +15,7 @@ import pytest
 from support import rungs
 
 import allcores
-from allcores.ladder import choose
+from allcores.ladder import stay
 from allcores.ladder.backends import interpreters
 from allcores.ladder.choose import Judge
 from allcores.ladder.machine import Machine
@@ -43,6 +43,7 @@ def judged(
     left: int | None = 1000,
     value: Any = 1,
     fn: Any = abs,
+    beside: float = 1.0,
     workers: dict[str, int] | None = None,
 ) -> Judge:
     """The judge of a map whose items took so long, so much of it computing."""
@@ -51,6 +52,9 @@ def judged(
     for _ in range(count):
         judge.on_block([value], [value], False, item_ns, int(item_ns * cpu))
     judge.where(left)
+    if judge.wants_pair():
+        judge.on_pair(2, item_ns, item_ns * beside)
+        judge.where(left)
     return judge
 
 
@@ -60,6 +64,7 @@ def judged(
         ({"item_ns": 10_000_000}, "processes"),
         ({"item_ns": 10_000_000, "cpu": 0.0}, "threads"),
         ({"item_ns": 10_000_000, "free": 1.0, "value": b" " * 40_000_000}, "threads"),
+        ({"item_ns": 10_000_000, "free": 1.0, "beside": 2.0, "value": b" " * 40_000_000}, "serial"),
         ({"item_ns": 10_000_000, "left": 1}, "serial"),
         ({"item_ns": 10_000_000, "left": None, "count": 1}, "serial"),
         ({"item_ns": 10_000_000, "left": None, "count": 20}, "processes"),
@@ -73,13 +78,13 @@ def judged(
         ({"item_ns": 50_000, "count": 100, "left": 10_000}, "processes"),
         ({"item_ns": 6_000_000_000, "count": 1, "left": 9}, "processes"),
         ({"item_ns": 10_000_000, "cpu": 2.0, "free": 1.0}, "serial"),
-        ({"item_ns": 1_000_000, "free": 1.0, "left": 10}, "serial"),
+        ({"item_ns": 1_000_000, "free": 1.0, "left": 10, "beside": 1.9}, "serial"),
         (
             {"item_ns": 1_000_000, "free": 1.0, "left": 30, "fn": threading.Lock().acquire},
             "threads",
         ),
     ],
-    ids=str,
+    ids=lambda each: str(each)[:60],
 )
 def test_rule(profile: dict[str, Any], expected: str) -> None:
     assert judged(**profile)._where == expected
@@ -150,7 +155,7 @@ def test_reason_names_rung_times_and_leverage() -> None:
 
 
 def test_items_come_back_when_they_get_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "LOOK_AWAY_NS", 0)
+    monkeypatch.setattr(stay, "LOOK_NS", 0)
     judge = judged(1_000_000, left=100_000)
     judge.on_away(1, {"bytes_copied": 0}, 1_000_000)
     for turn in range(1, 5):

@@ -6,9 +6,11 @@ import itertools
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -67,6 +69,7 @@ def judges(monkeypatch: pytest.MonkeyPatch) -> list[choose.Judge]:
         found.append(self)
 
     monkeypatch.setattr(choose.Judge, "__init__", kept)
+    monkeypatch.setattr(compiled, "_known", WeakKeyDictionary())
     monkeypatch.setattr(compiled, "FIRST_WORK_NS", compiled.LEAST_WORK_NS)
     return found
 
@@ -74,6 +77,50 @@ def judges(monkeypatch: pytest.MonkeyPatch) -> list[choose.Judge]:
 def test_heavy_function_of_numbers_runs_as_machine_code(judges: list[choose.Judge]) -> None:
     assert list(allcores.map(heavy, range(200))) == [heavy(each) for each in range(200)]
     assert judges[0].reason.startswith("native: ")
+
+
+def test_what_was_compared_once_goes_at_once_the_next_time(judges: list[choose.Judge]) -> None:
+    for _ in range(2):
+        assert list(allcores.map(heavy, range(200))) == [heavy(each) for each in range(200)]
+    assert judges[0]._probe.done > 0
+    assert judges[1]._probe.done == 0
+    assert judges[1].reason.endswith("as its results were CPython's before")
+
+
+def test_little_work_stays_in_the_caller_though_it_was_compared(
+    judges: list[choose.Judge],
+) -> None:
+    assert list(allcores.map(heavy, range(200))) == [heavy(each) for each in range(200)]
+    assert list(allcores.map(heavy, range(2))) == [heavy(0), heavy(1)]
+    assert judges[1].reason.startswith("serial: ")
+
+
+def test_arguments_of_other_types_are_compared_again(judges: list[choose.Judge]) -> None:
+    assert list(allcores.map(scaled, range(200), [0.5] * 200))
+    numbers = [float(each) for each in range(200)]
+    assert list(allcores.map(scaled, numbers, [0.5] * 200)) == [scaled(n, 0.5) for n in numbers]
+    assert judges[1].reason.startswith("native: ")
+    assert judges[1]._probe.done > 0
+
+
+def test_function_whose_global_has_changed_is_compared_again(
+    judges: list[choose.Judge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(allcores.map(with_a_global, range(200)))
+    monkeypatch.setattr(sys.modules[__name__], "STEP", 5)
+    found = list(allcores.map(with_a_global, range(200)))
+    assert found == [with_a_global(each) for each in range(200)]
+    assert judges[1]._probe.done > 0
+
+
+STEP = 3
+
+
+def with_a_global(number: int) -> int:
+    found = 0
+    for each in range(60_000):
+        found = (found + each * number + STEP) % 1_000_003
+    return found
 
 
 def test_function_of_several_iterables_runs_as_machine_code(judges: list[choose.Judge]) -> None:
@@ -125,7 +172,7 @@ class Wrong(front.Native):
 def test_wrong_result_is_never_given_out(
     judges: list[choose.Judge], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front, "native", Wrong)
+    monkeypatch.setattr(front, "known", Wrong)
     assert list(allcores.map(heavy, range(100))) == [heavy(each) for each in range(100)]
     assert judges[0]._compiled.reason == "result_differs"
 
@@ -148,7 +195,7 @@ def test_others_run_as_machine_code_beside_a_long_first_item(judges: list[choose
 def test_wrong_result_beside_a_long_first_item_is_never_given_out(
     judges: list[choose.Judge], monkeypatch: pytest.MonkeyPatch, sized: bool
 ) -> None:
-    monkeypatch.setattr(front, "native", Wrong)
+    monkeypatch.setattr(front, "known", Wrong)
     numbers: Any = range(20) if sized else iter(range(20))
     told: list[int] = []
     found = allcores.map(slow_first, numbers, progress=lambda done, total: told.append(done))
@@ -230,7 +277,7 @@ def test_results_are_compared_in_type_value_and_sign_of_zero(
     values: list[Any], agrees: bool
 ) -> None:
     tried = Compiled(minus)
-    tried.compare([0.0, 1.0], values)
+    tried.compare([0.0, 1.0], values, 1.0)
     assert (not tried.refusal) == agrees
     assert (tried.item_ns is not None) == agrees
 
@@ -252,7 +299,7 @@ def test_function_whose_source_can_not_be_read_is_refused(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(front.Native, "is_compiled", fail)
     tried = Compiled(heavy)
-    tried.compare([1], [heavy(1)])
+    tried.compare([1], [heavy(1)], 1.0)
     assert tried.refusal == "its source can't be read: SyntaxError: no source"
 
 
@@ -260,7 +307,7 @@ def test_little_work_is_not_tried() -> None:
     tried = Compiled(heavy)
     assert not tried.may_be_tried(1_000_000)
     assert tried.may_be_tried(1_000_000_000)
-    tried.compare([1], [heavy(1)])
+    tried.compare([1], [heavy(1)], 1.0)
     assert not tried.may_be_tried(1_000_000_000)
 
 

@@ -25,6 +25,8 @@ class Script:
     """A judge that says where items run by their position."""
 
     turns: tuple[tuple[int, str], ...] = ()
+    pair_at = 2
+    """After so many items two blocks run beside each other."""
 
     def __init__(self, fn: Any, *_: Any, **__: Any) -> None:
         self.fn = fn
@@ -42,7 +44,21 @@ class Script:
     def on_away(self, count: int, *_: Any) -> None:
         self.seen += count
 
+    def knows(self, *_: Any) -> bool:
+        return False
+
     def begin(self, *_: Any) -> None: ...
+
+    def beside(self, *_: Any) -> None: ...
+
+    def wants_pair(self) -> bool:
+        return self.pair_at <= self.seen < self.pair_at + 2
+
+    def on_pair(self, count: int, *_: Any) -> None:
+        self.seen += count
+
+    def workers(self, rung: str) -> int | None:
+        return None
 
     def keeps(self, left: int | None) -> int:
         return 3
@@ -84,6 +100,16 @@ def test_moved_map_runs_each_item_once_in_order(way: str, sized: bool, tmp_path:
     if not sized:  # of a list, a rung may have taken all before it was to stop
         assert any(pid != os.getpid() for _, pid in found) == (way != "threads")
         assert (found[-1][1] == os.getpid()) == (way != "processes")
+
+
+def test_errors_of_blocks_that_run_beside_each_other_name_their_items(way: str) -> None:
+    numbers = [0 if number in (2, 5) else 1 for number in range(8)]
+    results = allcores.map(lambda number: 1 / number, numbers, return_exceptions=True)
+    found = {index: each for index, each in enumerate(results) if each != 1.0}
+    assert sorted(found) == [2, 5]
+    for index, error in found.items():
+        assert isinstance(error, ZeroDivisionError)
+        assert error.__notes__[0].endswith(f"(index {index}, 0)")
 
 
 def test_errors_of_a_moved_map_name_the_item(way: str) -> None:

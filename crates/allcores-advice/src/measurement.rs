@@ -32,6 +32,9 @@ pub struct Measurement {
     pub left: Option<u64>,
     /// Items that have run.
     pub done: u64,
+    /// How many times as long a call takes while another one runs in this process: they share
+    /// caches, memory and locks that no single call sees.
+    pub beside: f64,
     /// How long an item takes as machine code, if that was tried.
     pub native_ns: Option<f64>,
     /// The share of the items that machine code leaves to Python.
@@ -54,6 +57,7 @@ impl Default for Measurement {
             result_unpickle_ns: 0.0,
             left: None,
             done: 0,
+            beside: 1.0,
             native_ns: None,
             native_left: 0.0,
         }
@@ -92,6 +96,12 @@ impl Measurement {
     #[must_use]
     pub fn apart_ns(&self) -> f64 {
         self.wall_ns.mean.max(self.cpu_ns())
+    }
+
+    /// The same function in threads of this process.
+    #[must_use]
+    pub fn beside_others(&self) -> Measurement {
+        Measurement { wall_ns: self.wall_ns.scaled(self.beside.max(1.0)), ..*self }
     }
 
     /// The same function as machine code, which lets go of the interpreter's lock; None if that was

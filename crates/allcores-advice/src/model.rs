@@ -95,16 +95,20 @@ pub fn predict(rung: Rung, measured: &Measurement, machine: &Machine) -> Option<
             };
             Some(costs.best(rung, &compiled, machine))
         }
-        Rung::Threads => at(Costs {
-            start_ns: machine.threads_start_ns,
-            worker_ns: 0.0,
-            move_in_ns: machine.handover_ns,
-            move_out_ns: 0.0,
-            last_ns: machine.handover_ns,
-            once_ns: 0.0,
-            cores: machine.cores,
-            locked_ns: if machine.is_free_threaded { 0.0 } else { measured.locked_ns() },
-        }),
+        Rung::Threads => {
+            let beside = measured.beside_others();
+            let costs = Costs {
+                start_ns: machine.threads_start_ns,
+                worker_ns: 0.0,
+                move_in_ns: machine.handover_ns,
+                move_out_ns: 0.0,
+                last_ns: machine.handover_ns,
+                once_ns: 0.0,
+                cores: machine.cores,
+                locked_ns: if machine.is_free_threaded { 0.0 } else { beside.locked_ns() },
+            };
+            Some(costs.best(rung, &beside, machine))
+        }
         Rung::Interpreters | Rung::Processes => {
             let is_process = rung == Rung::Processes;
             let (start_ns, worker_ns) = if is_process {

@@ -70,6 +70,15 @@ fn calls_that_let_go_of_the_lock_on_large_buffers_go_to_threads() {
 }
 
 #[test]
+fn calls_that_are_slow_beside_each_other_stay_in_the_caller() {
+    let summing = Measurement { free_share: 1.0, argument_bytes: 64e6, ..even(2e6, 100) };
+    assert_eq!(chosen(&summing), Rung::Threads);
+    assert_eq!(chosen(&Measurement { beside: 3.9, ..summing }), Rung::Serial);
+    // It takes turns for the memory, and others don't sooner for that.
+    assert_eq!(chosen(&Measurement { beside: 0.1, ..summing }), Rung::Threads);
+}
+
+#[test]
 fn large_arguments_with_little_work_stay_in_the_caller() {
     let adding = Measurement { argument_bytes: 64e6, ..even(2e6, 100) };
     assert_eq!(chosen(&adding), Rung::Serial);

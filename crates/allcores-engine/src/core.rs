@@ -276,6 +276,7 @@ impl Core {
                     link.sender.answered(batch, instance);
                 }
                 self.traffic.came(&body);
+                self.traffic.busy = self.traffic.busy.saturating_add(busy);
                 let bytes = body.weight() + self.arrived(batch);
                 let cost = Cost { busy, bytes };
                 let verdict =

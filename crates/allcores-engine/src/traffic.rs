@@ -1,14 +1,19 @@
-//! How many bytes went between the parent and its workers, and how: for who wants to know.
+//! How many bytes went between the parent and its workers, and how, and for how long workers were
+//! busy: for who wants to know whether it pays.
+
+use std::time::Duration;
 
 use crate::payload::{Arrived, Body, Parcel, Payload};
 
-/// Counts in bytes, both ways.
+/// Counts, both ways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Written for one reader alone: letters, and a worker's large buffers.
+    /// Bytes that were written for one reader alone: letters, and a worker's large buffers.
     pub copied: u64,
-    /// Large buffers that a reader was given where they lie.
+    /// Bytes of large buffers that a reader was given where they lie.
     pub mapped: u64,
+    /// For how long workers were busy with batches that have ended, all together.
+    pub busy: Duration,
 }
 
 impl Traffic {

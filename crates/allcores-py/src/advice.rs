@@ -23,6 +23,7 @@ pub(crate) struct Measured {
     unpickle_ns: f64,
     result_pickle_ns: f64,
     result_unpickle_ns: f64,
+    beside: f64,
     native_ns: Option<f64>,
     native_left: f64,
 }
@@ -43,6 +44,7 @@ impl Measured {
             result_unpickle_ns: self.result_unpickle_ns,
             left: self.left,
             done: self.done,
+            beside: self.beside,
             native_ns: self.native_ns,
             native_left: self.native_left,
         }

@@ -26,6 +26,7 @@ mod slot;
 mod tally;
 mod unroll;
 mod view;
+mod waiting;
 
 /// The engine of allcores.
 #[pymodule]
@@ -62,6 +63,8 @@ mod _core {
     use super::unroll::Unroll;
     #[pymodule_export]
     use super::view::Buffer;
+    #[pymodule_export]
+    use super::waiting::{is_ready, waited_ns};
 
     #[pymodule_export]
     const FAILED: i64 = super::slot::FAILED;

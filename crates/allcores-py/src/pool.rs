@@ -273,6 +273,7 @@ impl Pool {
         let traffic = self.inner.get()?.traffic();
         dict.set_item("bytes_copied", traffic.copied)?;
         dict.set_item("bytes_mapped", traffic.mapped)?;
+        dict.set_item("busy_ns", u64::try_from(traffic.busy.as_nanos()).unwrap_or(u64::MAX))?;
         Ok(dict)
     }
 }

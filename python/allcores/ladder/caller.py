@@ -14,12 +14,15 @@ comes from another thread, and is settled when the item has ended.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from copy import copy
 
 from .backends.serial import SerialMap
 from .probe import cpu_clock
+from .watch import hurried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
         def undo(self) -> Iterator[Any] | None:
             """Gives up what was begun; the items, for it may run again. None if nothing was."""
 
+        def put_back(self, items: list[Any]) -> None:
+            """These are to run elsewhere, before all others."""
+
     class CallerJudge(Protocol):
         """What a judge is asked in the caller."""
 
@@ -53,9 +59,26 @@ if TYPE_CHECKING:
         def where(self, left: int | None) -> str:
             """The rung for what is `left`: "serial" for the caller."""
 
+        def beside(self, left: int | None, go: Callable[[str], None]) -> Callable[[], None] | None:
+            """A block is about to run, and `left` after it; `go` has these begin on a rung if it
+            is ready meanwhile. It is called from another thread, at most once, and not after what
+            is returned was called: when the block has ended.
+            """
+
+        def wants_pair(self) -> bool:
+            """Whether the next two blocks are to run beside each other, to see what that takes."""
+
+        def on_pair(self, count: int, wall_ns: int, item_ns: float) -> None:
+            """So many items ran in two threads at a time; an item took so long in its own."""
+
         def keeps(self, left: int | None) -> int:
             """How many of the items that are `left` the caller should run while the rung that was
             chosen starts.
+            """
+
+        def knows(self, items: list[Any], left: int | None) -> bool:
+            """Whether these, the first, and what is left after them need not run in the caller, as
+            it is known from an earlier map where they do best.
             """
 
         def begin(self, items: list[Any], left: int | None, go: Callable[[str], None]) -> None:
@@ -120,19 +143,32 @@ class CallerMap(SerialMap):
         if not self._is_bounded:
             done = self._done + self._first
             size = min(self._judge.block_size(done), done + 1)
-        items = self.take(size)
+        wants_pair = not self._is_bounded and self._judge.wants_pair()
+        items = self.take(2 * size if wants_pair else size)
         if not items:
             return None
-        return self._run_first(items, left) if self._is_first else self._run_measured(items)
+        if wants_pair and len(items) > 1:
+            return self._run_pair(items)
+        return self._run_first(items, left) if self._is_first else self._run_next(items, left)
 
-    def _run_first(self, items: list[Any], left: int | None) -> Block:
+    def _run_first(self, items: list[Any], left: int | None) -> Block | None:
         self._is_first = False
         rest = None if left is None else left - len(items)
+        if self._judge.knows(items, rest):
+            self._elsewhere.put_back(items)
+            self._over = self.wants_to_move = True
+            return None
         self._judge.begin(items, rest, lambda name: self._elsewhere.begin(name, len(items)))
         block = self._run_measured(items, self._judge.begun)
         if self._judge.takes_back():
             self._items = self._elsewhere.undo() or self._items
         return block
+
+    def _run_next(self, items: list[Any], left: int | None) -> Block:
+        rest = None if left is None else left - len(items)
+        done = self._first + self._done + len(items)
+        ended = self._judge.beside(rest, lambda name: self._elsewhere.begin(name, done))
+        return self._run_measured(items, ended)
 
     def _run_measured(self, items: list[Any], ended: Callable[[], None] | None = None) -> Block:
         try:
@@ -145,6 +181,41 @@ class CallerMap(SerialMap):
                 ended()
         self._judge.on_block(items, values, bool(errors), wall_ns, cpu_ns)
         return block
+
+    def _run_pair(self, items: list[Any]) -> Block:
+        """Runs one half of the items in another thread, beside the other half, and tells the judge
+        what that takes.
+        """
+        half = len(items) // 2
+        other = copy(self)
+        other._first, other._meter = self._first + half, None
+        spent: list[int] = []
+        found: list[Block] = []
+
+        def timed(one: SerialMap, some: list[Any]) -> Block:
+            begun_ns = time.perf_counter_ns()
+            block = one.run_items(some)
+            spent.append(time.perf_counter_ns() - begun_ns)
+            return block
+
+        begun_ns = time.perf_counter_ns()
+        thread = threading.Thread(
+            target=lambda: found.append(timed(other, items[half:])), name="allcores-pair"
+        )
+        thread.start()
+        try:
+            values, errors = timed(self, items[:half])
+        finally:
+            thread.join()
+        self._done += len(items) - half
+        for block in found:
+            values = values + block[0]
+            errors = errors | {half + at: error for at, error in block[1].items()}
+        if self._meter is not None:
+            self._meter.show(self._done)
+        wall_ns = time.perf_counter_ns() - begun_ns
+        self._judge.on_pair(len(items), wall_ns, sum(spent) / len(items))
+        return values, errors
 
     # -- the last of them ----------------------------------------------------------------
 
@@ -165,7 +236,8 @@ class CallerMap(SerialMap):
 
     def _run_own(self, own: deque[Any]) -> Block:
         size = min(self._judge.block_size(self._done), len(own))
-        return self.run_items([own.popleft() for _ in range(size)])
+        with hurried():  # what starts meanwhile needs the lock for moments
+            return self._run_measured([own.popleft() for _ in range(size)])
 
     def give_up(self) -> int:
         own, self._own = len(self._own or ()), None

@@ -16,25 +16,36 @@ adviser (`_core.advise`) each time the work has grown by a third. The rules arou
 
 from __future__ import annotations
 
+import math
+import sys
+import threading
 import time
 from collections.abc import Callable
 
 from .._core import advise
-from . import machine, recognise, state
+from . import machine, recognise, state, stay
 from .caller import CALLER
 from .compiled import Compiled
-from .probe import Probe, Unpicklable, hurried
-from .watch import Watch
+from .probe import Probe, Unpicklable
+from .stay import Stay
+from .watch import Watch, hurried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from .._core import Verdict
+    from .warm import Warm
 
-BLOCK_NS = 500_000
-"""What a block in the caller should take."""
+BLOCK_NS, BLOCKS = 500_000, 24
+"""What a block in the caller should take; later this part of all work so far, unless something is
+awaited.
+"""
 MOST_ITEMS = 65_536
+LIGHT_BYTES, MOST_BYTES = 10_000, 1_000_000
+"""Of an item that may wait in a longer block, and of a block: memory that is kept isn't used again,
+and new memory costs more than most work on it.
+"""
 LEAST_WORK_NS = 2_000_000
 """Less work than that, done and to come, is not worth a thought."""
 FIRST_LOOK_NS = 400_000
@@ -48,20 +59,16 @@ CLOSE_SHARE, CLOSE_DONE = 0.85, 0.12
 """A gain so small, to that share of the caller's time, is not taken before such a share of the work
 was done.
 """
+HEAVY_SHARE = 0.7
+"""And for a function that holds much, whose copies nobody has seen at work, never above that."""
 MOST_WATCHED_NS = 60_000_000
 """Longer than this it isn't, if little is seen for want of cores."""
-RISKED_S = 0.005
-"""Calls that compute in threads share caches and memory, which no probe of one call sees; a gain of
-less is not worth finding out.
+LEAST_BUSY = 0.5
+"""Threads for functions that compute for so much of their time are tried with two blocks first."""
+WARM_NS, FIRST_WARM_NS, WARM_S = 15_000_000, 50_000_000, 0.0075
+"""After so much work (the first time in a process, which has to import the pool) processes are
+started if, once they are there, they gain so many seconds.
 """
-LOOK_AWAY_NS = 40_000_000
-"""So much waiting for results, and it looks whether the rung is worth it."""
-WAITED_NS = 300_000
-"""Results that were waited for so long had not been there."""
-LEAST_WAITS = 4
-"""And so many waits, the longest of which doesn't count."""
-TOO_SLOW = 1.1
-"""A rung that takes so many times as long as the caller is left."""
 EARLY_TIMES, EARLY_S = 1.25, 0.01
 """Others begin elsewhere while the first item runs only if so many times, and seconds, are gained.
 """
@@ -89,9 +96,11 @@ class Judge:
         *,
         max_workers: int | None = None,
         star: bool = False,
+        warm: Warm | None = None,
     ) -> None:
         """`rungs` are those that may be chosen, with the workers of each; `open_rungs` need no
-        start any more. With `star` an item is a tuple of arguments.
+        start any more; `warm` starts processes before they are needed, if it is there. With `star`
+        an item is a tuple of arguments.
         """
         self.verdict: Verdict | None = None
         self.reason = "serial: there is too little work to leave the caller"
@@ -100,7 +109,9 @@ class Judge:
         self._compiled = Compiled(fn, star=star)
         self._rungs = rungs
         self._open = frozenset(open_rungs)
+        self._warm = None if "processes" in open_rungs else warm
         self._max_workers = max_workers
+        self._costs: dict[frozenset[str], dict[str, Any]] = {}
         self._excluded: dict[str, str] = {
             name: "not_here" for name in ("threads", "processes", *OTHERS) if name not in rungs
         }
@@ -108,14 +119,12 @@ class Judge:
         self._size = 1
         self._look_at_ns = FIRST_LOOK_NS
         self._watch: Watch | None = None
-        self._start: str | None = None
-        self._left_at_ns = 0
-        self._is_away = False
+        self._wants_pair = False
+        self._stay = Stay(CALLER, 1)
         self._was_early = self._has_erred = False
-        self._away_ns = 0
-        self._away_count = 0
-        self._waits = self._longest_wait_ns = 0
-        self._moved = 0
+        self._early_busy: float | None = None
+        self._lock = threading.Lock()
+        self._go: tuple[int | None, Callable[[str], None]] | None = None
         self._returns = 0
         self._slow: dict[str, float] = {}
         self._is_unsendable: bool | None = None
@@ -132,22 +141,57 @@ class Judge:
     ) -> None:
         """The caller ran these items; if one `failed` its value is None."""
         self._probe.on_block(items, values, failed, wall_ns, cpu_ns)
-        if not self._compiled.agrees(values, failed=failed):
+        if not self._compiled.agrees(values, wall_ns / len(items), failed=failed):
             self._exclude_refused()
             if self._where == "native":
                 self._where, self._was_early, self._has_erred = CALLER, False, True
                 self.reason = f"serial: {self._compiled.refusal}"
         count = len(items)
-        if wall_ns < BLOCK_NS / 2:
-            self._size = min(2 * count, MOST_ITEMS)
-        elif wall_ns > 2 * BLOCK_NS:
+        aim_ns = BLOCK_NS
+        if self._is_settled():
+            aim_ns = max(aim_ns, self._probe.wall_ns // BLOCKS)
+        if wall_ns > 2 * aim_ns or count * self._probe.item_bytes() > MOST_BYTES:
             self._size = max(1, count // 2)
+        elif wall_ns < aim_ns / 2 and 2 * count * self._probe.item_bytes() <= MOST_BYTES:
+            self._size = min(2 * count, MOST_ITEMS)
+
+    def wants_pair(self) -> bool:
+        """Whether the next two blocks are to run beside each other."""
+        return self._wants_pair
+
+    def on_pair(self, count: int, wall_ns: int, item_ns: float) -> None:
+        """So many items ran in two threads at a time; an item took so long in its own."""
+        self._wants_pair = False
+        self._probe.on_pair(count, wall_ns, item_ns)
+        self._look_at_ns = self._probe.wall_ns
 
     def where(self, left: int | None) -> str:
         """The rung for what is `left`."""
-        if self._where == CALLER and self._probe.wall_ns >= self._look_at_ns and self._rungs:
+        if self._where == CALLER and self._rungs and self._is_time():
             self._look(left)
         return self._where
+
+    def _is_time(self) -> bool:
+        return self._is_warm() or self._probe.wall_ns >= self._look_at_ns
+
+    def _is_settled(self) -> bool:
+        """Whether the caller goes on for a while, with items that it may keep some of."""
+        is_light = self._probe.item_bytes() < LIGHT_BYTES
+        is_calm = self._watch is None and not self._is_starting()
+        return self._where == CALLER and is_light and is_calm
+
+    def _is_starting(self) -> bool:
+        return self._warm is not None and self._warm.has_begun
+
+    def _is_warm(self) -> bool:
+        """Whether it is news that the workers have started."""
+        warm = self._warm
+        if warm is None or not (warm.has_failed or warm.is_ready):
+            return False
+        self._warm = None
+        if not warm.has_failed:
+            self._open |= {"processes"}
+        return True
 
     def _look(self, left: int | None) -> None:
         """Decides, if it is time to."""
@@ -163,35 +207,79 @@ class Judge:
             if self._is_too_close(verdict, to_come_ns):
                 self._look_at_ns = int(probe.wall_ns * GROWTH)
             elif verdict.rung in (CALLER, "native") and not self._may_be_free(left):
-                self._decide(verdict)
+                self._decide(verdict, left)
             elif verdict.rung == "processes" and self._needs_state():
                 self._look(left)
             elif probe.free_share is None:
                 # One block more or a few, to see whether threads would do.
                 self._watch = Watch()
             else:
-                self._decide(verdict)
+                self._decide(verdict, left)
+            self._warm_up(left)
         elif self._watch.seen_ns() >= WATCHED_NS or self._watch.passed_ns() >= MOST_WATCHED_NS:
             self._stop_watch()
             verdict = self._advice(left)
             if verdict.rung == "processes" and self._needs_state():
                 verdict = self._advice(left)
-            self._decide(verdict)
+            self._decide(verdict, left)
+            self._warm_up(left)
+
+    def _warm_up(self, left: int | None) -> None:
+        """Has processes start if they would pay, were they there."""
+        probe, warm = self._probe, self._warm
+        if warm is None or warm.has_begun or self._where != CALLER or probe.wall_ns < _warm_ns():
+            return
+        if probe.free_share is None or "processes" not in self._rungs:
+            return
+        try:
+            probe.weigh_function(probe.wall_ns / 50)
+        except Unpicklable as error:
+            self._excluded["processes"] = str(error)
+        if "processes" in self._excluded or not probe.is_light():
+            return
+        self._warm_if(self._asked(left, None, warm=True), left)
+
+    def _warm_if(self, verdict: Verdict, left: int | None) -> None:
+        """Has processes start if they are what was found best, would they be there by now."""
+        seconds = _seconds(verdict)
+        if verdict.rung != "processes" or self._needs_state():
+            return
+        if seconds[CALLER] - seconds["processes"] > WARM_S and self._warm is not None:
+            self._begin(self._warm, left)
+
+    def _waits_for_start(self, left: int | None) -> bool:
+        """Whether workers have to start first, and the caller has a use for the time: items which
+        take less.
+        """
+        warm = self._warm
+        if warm is None or warm.has_failed or not self._probe.is_light():
+            return False
+        start_ns = sum(self._constants()[name] for name in machine.starts("processes"))
+        if self._probe.item_ns() > start_ns / 2:
+            return False
+        self._begin(warm, left)
+        return True
+
+    def _begin(self, warm: Warm, left: int | None) -> None:
+        warm.begin(self._fn, MOST_ITEMS if left is None else left, self._on_ready)
 
     def _is_too_close(self, verdict: Verdict, to_come_ns: float) -> bool:
         """Whether a little more is worth knowing first: the first items take longer than others,
         with cold caches, and where little is gained little is lost meanwhile.
         """
-        if verdict.rung != "processes" or self._probe.wall_ns > to_come_ns * CLOSE_DONE:
+        if verdict.rung != "processes":
             return False
         seconds = _seconds(verdict)
-        return seconds["processes"] > CLOSE_SHARE * seconds[CALLER]
+        share = seconds["processes"] / seconds[CALLER]
+        if not self._probe.is_light():
+            return share > HEAVY_SHARE
+        return share > CLOSE_SHARE and self._probe.wall_ns <= to_come_ns * CLOSE_DONE
 
     def _try_compiled(self) -> None:
         """Runs items of the last block again as machine code, and compares."""
         last = self._probe.last
         if last is not None:
-            self._compiled.compare(*last)
+            self._compiled.compare(*last, self._probe.item_ns())
             self._exclude_refused()
 
     def _exclude_refused(self) -> None:
@@ -231,34 +319,44 @@ class Judge:
             self._excluded["processes"] = str(error)
         return self._asked(left, free_share)
 
-    def _asked(self, left: int | None, free_share: float | None) -> Verdict:
-        """What the adviser says to what is known."""
+    def _asked(self, left: int | None, free_share: float | None, *, warm: bool = False) -> Verdict:
+        """What the adviser says to what is known; with `warm`, if processes were started."""
         probe = self._probe
         measured = probe.measured(left)
         measured.update(native_ns=self._compiled.item_ns, native_left=self._compiled.left_share)
         if free_share is not None:
             measured["free_share"] = free_share
-        constants = self._constants()
+        constants = self._constants(warm=warm)
         # While workers start the caller goes on at its own speed, which is half of theirs or less.
         constants["processes_start_ns"] *= 1 - STARTING / 2
         excluded = dict(self._excluded)
         for rung, away_ns in self._slow.items():
-            if away_ns > probe.item_ns() / TOO_SLOW:
+            if away_ns > probe.item_ns() / stay.TOO_SLOW:
                 excluded[rung] = "gain_too_small"
         return advise(measured, constants, list(excluded.items()))
 
-    def _decide(self, verdict: Verdict) -> None:
+    def _decide(self, verdict: Verdict, left: int | None) -> None:
         self.verdict = verdict
         self.reason = recognise.because(verdict.reason, self._fn, self._probe.free_share)
         self._look_at_ns = int(self._probe.wall_ns * GROWTH)
-        if verdict.rung == "threads" and self._probe.busy_cores() > 0.5:
-            seconds = _seconds(verdict)
-            gain_s = seconds[CALLER] - seconds["threads"]
-            if gain_s < RISKED_S:
-                self.reason = f"serial: threads that compute would gain {gain_s * 1e3:.1f} ms"
+        if verdict.rung == "threads" and self._probe.busy_cores() > LEAST_BUSY:
+            # Calls that compute share caches and memory, which no probe of one call sees.
+            self._wants_pair = self._probe.beside is None
+            if self._wants_pair:
                 return
+        if verdict.rung == "processes" and self._waits_for_start(left):
+            self.reason = "serial: all was done before workers had started"
+            return
         if verdict.rung in self._rungs:
             self._leave_for(verdict.rung)
+
+    def workers(self, rung: str) -> int | None:
+        """How many workers of a rung the items can use; None for all it has."""
+        busy = self._probe.busy_cores() if self._early_busy is None else self._early_busy
+        if rung != "threads" or busy <= LEAST_BUSY:
+            return None
+        cores: int = self._constants()["cores"]
+        return min(self._rungs[rung], math.ceil(cores / min(busy, 1.0)))
 
     def keeps(self, left: int | None) -> int:
         """How many of the items that are `left` the caller should run while the rung starts."""
@@ -272,20 +370,42 @@ class Judge:
         most = self._probe.done if left is None else left // 3
         return min(int(STARTING * start_ns / item_ns), most)
 
-    def _constants(self) -> dict[str, Any]:
-        """The machine's, as things are for this map."""
-        return machine.here().constants(max_workers=self._max_workers, open_rungs=self._open)
+    def _constants(self, *, warm: bool = False) -> dict[str, Any]:
+        """The machine's, as things are for this map; with `warm`, if processes were started."""
+        open_rungs = self._open | {"processes"} if warm else self._open
+        found = self._costs.get(open_rungs)
+        if found is None:
+            found = machine.here().constants(max_workers=self._max_workers, open_rungs=open_rungs)
+            self._costs[open_rungs] = found
+        return dict(found)
 
     def _leave_for(self, rung: str) -> None:
-        self._left_at_ns = time.perf_counter_ns()
         self._where = rung
-        self._start = machine.start_of(rung)
-        self._is_away = False
-        self._away_ns = self._away_count = self._moved = 0
-        self._waits = self._longest_wait_ns = 0
+        self._stay = Stay(rung, self._rungs.get(rung, 1))
         self._probe.lighten()
 
     # -- while the first item runs -------------------------------------------------------
+
+    def knows(self, items: list[Any], left: int | None) -> bool:
+        """Whether the first `items` and what is `left` after them are known to do best as machine
+        code, which gave CPython's results for others like them.
+        """
+        if left is None or left < 1 or "native" not in self._rungs:
+            return False
+        known = self._compiled.knows(items)
+        if known is None or left * known.python_ns < LEAST_WORK_NS:
+            return False
+        self._probe.expected_ns = known.python_ns
+        measured = self._probe.measured(left + 1)
+        measured.update(wall_ns=[known.python_ns] * FEW, done=1)
+        measured.update(native_ns=known.native_ns, native_left=known.left_share)
+        verdict = advise(measured, self._constants(), list(self._excluded.items()))
+        if verdict.rung != "native":
+            return False
+        self.verdict = verdict
+        self.reason = f"{verdict.reason}, as its results were CPython's before"
+        self._leave_for("native")
+        return True
 
     def begin(self, items: list[Any], left: int | None, go: Callable[[str], None]) -> None:
         """The first of the `items` is about to run, and `left` after them. `go(rung)` has these
@@ -337,8 +457,16 @@ class Judge:
         measured.update(native_ns=compiled.item_ns, native_left=compiled.left_share)
         # It will be as much as it is now, so there is no doubt in it.
         measured.update(wall_ns=[float(passed_ns)] * 100, done=1)
-        measured.update(busy_cores=max(busy, 1.0 - free_share), free_share=free_share)
-        verdict = advise(measured, self._constants(), list(self._excluded.items()))
+        busy = self._early_busy = max(busy, 1.0 - free_share)
+        measured.update(busy_cores=busy, free_share=free_share)
+        self._is_warm()
+        excluded = list(self._excluded.items())
+        if self._warm is not None:
+            if passed_ns >= _warm_ns() and probe.is_light():
+                self._warm_if(advise(measured, self._constants(warm=True), excluded), left)
+            if self._warm.has_begun:
+                excluded.append(("processes", "speed_unknown"))
+        verdict = advise(measured, self._constants(), excluded)
         seconds = _seconds(verdict)
         if (
             verdict.rung not in self._rungs
@@ -359,6 +487,35 @@ class Judge:
             self._compiled.stop()
             self._stop_watch()
             self._compiled.go_on()
+
+    def beside(self, left: int | None, go: Callable[[str], None]) -> Callable[[], None] | None:
+        """A block is about to run, and `left` is what comes after it. If workers are starting just
+        now, `go` has these items begin there as soon as they are ready; it is called from another
+        thread, at most once, and not after what is returned was called: when the block has ended.
+        """
+        if not self._is_starting():
+            return None
+        with self._lock:
+            self._go = left, go
+        return self._ended
+
+    def _ended(self) -> None:
+        with self._lock:
+            self._go = None
+
+    def _on_ready(self) -> None:
+        """Workers have started, says another thread."""
+        with self._lock:
+            if self._go is None or self._where != CALLER or not self._is_warm():
+                return
+            left, go = self._go
+            verdict = self._asked(left, None)
+            if verdict.rung != "processes":
+                return
+            self._was_early = True
+            self.verdict, self.reason = verdict, verdict.reason
+            self._leave_for(verdict.rung)
+            go(verdict.rung)
 
     def takes_back(self) -> bool:
         """Whether what has begun beside the first item turned out wrong: machine code."""
@@ -383,56 +540,15 @@ class Judge:
         """Results of `count` items came from the rung that was chosen, whose `stats` are so, after
         so long a wait.
         """
-        moved = stats.get("bytes_copied", 0) + stats.get("bytes_mapped", 0)
-        if not self._is_away:
-            # The first wait is for the start.
-            self._is_away, self._moved = True, moved
-            self._learn_start(waited_ns)
-            return
-        if self._where == "native" and self._compiled.looks_left():
+        if self._where == "native" and self._stay.has_begun and self._compiled.looks_left():
             self._exclude_refused()
             self._come_back(0, self._compiled.refusal)
             return
-        self._away_ns += waited_ns
-        self._away_count += count
-        self._waits += 1
-        self._longest_wait_ns = max(self._longest_wait_ns, waited_ns)
-        # One long item holds up the results of all that have ended behind it.
-        waiting_ns = self._away_ns - self._longest_wait_ns
-        if self._away_ns < LOOK_AWAY_NS or not self._away_count or self._waits < LEAST_WAITS:
-            return
-        bytes_an_item = (moved - self._moved) / self._away_count
-        away_ns = waiting_ns * self._waits / (self._waits - 1) / self._away_count
-        self._moved, self._away_ns, self._away_count = moved, 0, 0
-        self._waits = self._longest_wait_ns = 0
-        item_ns = self._probe.item_ns()
-        here = machine.here()
-        moving_ns = here.value("item_ns") + bytes_an_item / here.value("bytes_out_per_s") * 1e9
-        workers = self._rungs.get(self._where, 1)
-        if self._where == "processes" and moving_ns > item_ns * (1 - 1 / workers):
-            self._come_back(
-                away_ns, f"moving an item ({bytes_an_item:,.0f} bytes) takes longer than is gained"
-            )
-        elif away_ns > TOO_SLOW * item_ns:
-            there, back = away_ns / 1e6, item_ns / 1e6
-            self._come_back(away_ns, f"an item took {there:.3f} ms there and {back:.3f} ms here")
-
-    def _learn_start(self, waited_ns: int) -> None:
-        """How long the rung's start took, if that can be told from its first items: if they were
-        waited for, or were there sooner than was thought.
-        """
-        name = self._start
-        if not name or self._where in self._open or self._was_early:
-            return
-        if recognise.compile_s(self._fn):
-            return  # it was compiled there first
-        # Threads are more than cores, and those that compute take turns.
-        crowd = self._rungs.get(self._where, 1) * self._probe.busy_cores()
-        crowd /= self._constants()["cores"]
-        passed_ns = time.perf_counter_ns() - self._left_at_ns
-        start_ns = passed_ns - 2 * max(crowd, 1.0) * self._probe.item_ns()
-        if start_ns > 0 and (waited_ns >= WAITED_NS or start_ns < machine.here().value(name)):
-            machine.here().learn(name, start_ns)
+        self._stay.add(count, stats, waited_ns)
+        if self._stay.is_time():
+            worse = self._stay.worse(self._probe.item_ns())
+            if worse is not None:
+                self._come_back(*worse)
 
     def _come_back(self, away_ns: float, why: str) -> None:
         """The caller measures anew."""
@@ -445,6 +561,10 @@ class Judge:
         self._size = 1
         # Each time it takes twice as long until it may leave again.
         self._look_at_ns = self._probe.wall_ns + 4 * LEAST_WORK_NS * 2**self._returns
+
+
+def _warm_ns() -> int:
+    return WARM_NS if "allcores.pool.executor" in sys.modules else FIRST_WARM_NS
 
 
 def _seconds(verdict: Verdict) -> dict[str, float]:

@@ -7,6 +7,9 @@ once is left to Python for good.
 
 Beside a long first item there is nothing to compare with yet. Then the results are kept, and others
 may be begun with machine code meanwhile; none is given out before `agrees` was asked.
+
+What has been compared once is remembered with the machine code: a later map of the same function,
+over arguments of the same types, need not wait for CPython again (`knows`).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import FunctionType
+from weakref import WeakKeyDictionary, ref
 
 from .._core import Brake
 from .same import same
@@ -37,6 +41,34 @@ MOST_LEFT = 0.5
 """If a larger share of the items is left to Python, the rung is none for the function."""
 LEAST_SEEN = 64
 """So many items say what share is left to Python."""
+MOST_KINDS = 16
+"""So many kinds of arguments are remembered of a function."""
+
+
+class Known:
+    """What was found when a function's machine code was compared.
+
+    Attributes:
+        native: the compiled function, as long as it is there.
+        version: of its machine code.
+        python_ns: what an item took CPython.
+        native_ns: what it took as machine code.
+        left_share: the share of the items that was left to Python.
+    """
+
+    def __init__(
+        self, native: Native, python_ns: float, native_ns: float, left_share: float
+    ) -> None:
+        self.native = ref(native)
+        self.version = native.version
+        self.python_ns = python_ns
+        self.native_ns = native_ns
+        self.left_share = left_share
+
+
+_known: WeakKeyDictionary[Callable[..., Any], dict[object, Known]] = WeakKeyDictionary()
+_refused: WeakKeyDictionary[FunctionType, str] = WeakKeyDictionary()
+"""Why a function can't be compiled, which takes a millisecond to find out."""
 
 
 class Compiled:
@@ -61,6 +93,7 @@ class Compiled:
         self._native: Native | None = None
         self._brake = Brake()
         self._unchecked: list[Any] = []
+        self._kind: object = None
         self._before = 0, 0
         self._is_tried = self.is_stopped = False
         if not isinstance(fn, FunctionType) and not hasattr(fn, "in_python"):
@@ -77,10 +110,26 @@ class Compiled:
         least_ns = LEAST_WORK_NS if is_there else FIRST_WORK_NS
         return not (self._is_tried or self.refusal) and work_ns >= least_ns
 
-    def compare(self, items: list[Any], values: list[Any]) -> None:
-        """Runs items once more, compiled, and compares with what CPython found."""
+    def knows(self, items: list[Any]) -> Known | None:
+        """What is remembered of items like the first of these; None if nothing was compared."""
+        kinds = None if self.refusal else _known.get(self._fn)
+        found = kinds and kinds.get((self._star, _kind_of(items[0])))
+        native = self._made() if found else None
+        if native is None or not found or native is not found.native():
+            return None
+        if native.version != found.version:
+            return None
+        self._is_tried = True
+        self.item_ns, self.left_share = found.native_ns, found.left_share
+        self._before = self._counts()
+        return found
+
+    def compare(self, items: list[Any], values: list[Any], item_ns: float) -> None:
+        """Runs items once more, compiled, and compares with what CPython found, whom one took so
+        long.
+        """
         self.run_ahead(items)
-        self.agrees(values)
+        self.agrees(values, item_ns)
 
     def look(self) -> None:
         """Only looks whether it can be compiled."""
@@ -111,21 +160,35 @@ class Compiled:
             return
         left = sum(each is _left() for each in results)
         self._unchecked = results
+        self._kind = self._star, _kind_of(items[0])
         self.item_ns = spent_ns / len(calls)
         self.left_share = left / len(calls)
         self._before = self._counts()
         if self.left_share > MOST_LEFT:
             self._leave_to_python()
 
-    def agrees(self, values: list[Any], *, failed: bool = False) -> bool:
-        """Whether the results of the items that were run ahead are CPython's `values`; if an item
-        `failed` there, it must have been left. Asked once.
+    def agrees(self, values: list[Any], item_ns: float, *, failed: bool = False) -> bool:
+        """Whether the results of the items that were run ahead are CPython's `values`, each of
+        which took so long; if an item `failed` there, it must have been left. Asked once.
         """
         found, self._unchecked = self._unchecked, []
-        for one, other in zip(found, values, strict=True) if found else ():
+        if not found:
+            return not self.refusal
+        for one, other in zip(found, values, strict=True):
             if one is not _left() and (failed or not same(one, other)):
                 self._refuse("its result is not CPython's", "result_differs")
+        if not (self.refusal or failed) and any(one is not _left() for one in found):
+            self._remember(item_ns)
         return not self.refusal
+
+    def _remember(self, python_ns: float) -> None:
+        native = self._native
+        if native is None or self.item_ns is None:
+            return
+        kinds = _known.setdefault(self._fn, {})
+        if len(kinds) >= MOST_KINDS:
+            kinds.clear()
+        kinds[self._kind] = Known(native, python_ns, self.item_ns, self.left_share)
 
     def looks_left(self) -> bool:
         """Whether most of the items that it has run since are left to Python; it is refused
@@ -147,10 +210,14 @@ class Compiled:
             self._brake, self.is_stopped = Brake(), False
 
     def _made(self) -> Native | None:
-        from ..native.callable import native
+        from ..native.callable import known
 
-        found = native(self._fn)
+        why = _refused.get(self._fn) if isinstance(self._fn, FunctionType) else None
+        if why is not None:
+            self._refuse(why)
+            return None
         try:
+            found = known(self._fn)
             is_compiled = found.is_compiled()
         except Exception as error:
             # Whatever is the matter with its source, the function runs in Python.
@@ -158,6 +225,8 @@ class Compiled:
             return None
         if not is_compiled:
             self._refuse(str(found.refusal))
+            if isinstance(self._fn, FunctionType):
+                _refused[self._fn] = self.refusal
             return None
         self._native = found
         return found
@@ -179,6 +248,19 @@ class Compiled:
 
     def _refuse(self, words: str, reason: str = "not_compiled") -> None:
         self.refusal, self.reason, self.item_ns = words, reason, None
+
+
+def _kind_of(value: Any) -> object:
+    """The type of a value, of a tuple's parts, and of what a list or buffer begins with: machine
+    code is made for each of these.
+    """
+    kind = type(value)
+    if kind is tuple:
+        return kind, *map(_kind_of, value)
+    if kind is list:
+        return kind, _kind_of(value[0]) if value else None
+    element = getattr(value, "dtype", None) or getattr(value, "typecode", None)
+    return kind, str(element), getattr(value, "ndim", None)
 
 
 def _left() -> object:

@@ -179,7 +179,7 @@ def compiled_by(fn: Callable[..., Any], probe: Probe, excluded: dict[str, str]) 
         compiled.look()
     else:
         items, values = probe.last
-        compiled.compare([item for (item,) in items], values)
+        compiled.compare([item for (item,) in items], values, probe.item_ns())
     if compiled.refusal:
         excluded["native"] = compiled.reason
     return compiled

@@ -9,7 +9,7 @@ The first `allcores.map` of a program must not pay for measuring, so there are t
 3. `refresh`: everything measured with real pools, in less than a second; for `allcores.explain` and
    for those who want it.
 
-The cache is `allcores/machine-v1.json` in the user's cache folder (`XDG_CACHE_HOME`). A file that's
+The cache is `allcores/machine-v2.json` in the user's cache folder (`XDG_CACHE_HOME`). A file that's
 damaged, or of another version or machine, is as none; one that can't be written stays in memory.
 It is replaced in one step, so that two processes that write at once do no harm.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-VERSION = 1
+VERSION = 2
 
 USUAL: dict[str, float] = {
     "handover_ns": 2_000.0,
@@ -185,9 +185,9 @@ def start_of(rung: str) -> str | None:
 def _has_server() -> bool:
     """Whether a fork server runs, which is most of what a start takes."""
     servers = sys.modules.get("allcores.pool.servers")
-    return servers is not None and any(
-        each._pid() is not None for each in servers._servers.values()
-    )
+    # Another thread may be importing it just now.
+    known = list(getattr(servers, "_servers", {}).values())
+    return any(each._pid() is not None for each in known)
 
 
 def _is_sound(name: str, value: object) -> bool:

@@ -159,6 +159,12 @@ class _Meanwhile:
         moving = self._moving()
         return None if moving is None else moving._undo()
 
+    def put_back(self, items: list[Any]) -> None:
+        """These are to run elsewhere, before all others."""
+        moving = self._moving()
+        if moving is not None:
+            moving._items = chain(items, moving._items)
+
 
 class Moving(Unroll):
     """The results of such a map. `close` gives up what has not started."""
@@ -300,8 +306,10 @@ class Moving(Unroll):
 
     def _begin_meanwhile(self, name: str, done: int) -> None:
         """Has all but the first `done` items begin on a rung, while the caller runs these."""
+        # What runs beside the first item as machine code may have to run again.
+        keeps = name == "native" and not self._done
         try:
-            self._ahead = self._begun_on(name, done)
+            self._ahead = self._begun_on(name, done, keeps=keeps)
         except BaseException as error:
             self._ahead = error
 
@@ -316,11 +324,11 @@ class Moving(Unroll):
         self._items = chain(tap.kept, self._items)
         return self._items
 
-    def _begun_on(self, name: str, done: int) -> tuple[RungExecutor, Tap, Iterator[Any]]:
+    def _begun_on(
+        self, name: str, done: int, *, keeps: bool = False
+    ) -> tuple[RungExecutor, Tap, Iterator[Any]]:
         """The map of a rung over what is left after `done` items."""
         rung = self._open_rung(name)
-        # What runs beside the first item as machine code may have to run again.
-        keeps = name == "native" and not self._done
         if self._length is None:
             tap = Tap(self._items, keeps=keeps)
         else:

@@ -16,10 +16,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from .._core import is_plain
+from .._core import is_plain, waited_ns
 from ..pool.codec import Encoder
 from . import recognise
-from .watch import Watch, delay_ns
+from .watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,12 +39,16 @@ PICKLING = (
     "result_pickle_ns",
     "result_unpickle_ns",
 )
+LIGHT = 100_000
+"""Bytes; a function that weighs less holds nothing to speak of."""
 STREAMED = 0.5
 """The share of pickling that it takes where nothing is kept of it."""
 MOST_CLOCKS = 32
 """With more threads of Python's their clocks take too long to read."""
 LARGE = 1_000_000
 """Bytes; what has so many is not pickled to find out how long that takes."""
+PART = 2_048
+"""So many elements say what a long list of plain values weighs."""
 COPIED_BYTES_A_NS = 4.0
 
 
@@ -89,9 +93,12 @@ class Probe:
     Attributes:
         done: items that have run in the caller.
         wall_ns: what they took, without those for which the function compiled itself first.
+        expected_ns: what an item took in an earlier map, while nothing is known of this one.
         is_weighed: whether it is known what the function weighs.
         free_share: of their time, in which the interpreter's lock was free; None if nobody has
             looked.
+        beside: how many times as long an item takes while another runs in a second thread; None if
+            that was not tried.
     """
 
     def __init__(self, fn: Callable[..., Any]) -> None:
@@ -100,10 +107,12 @@ class Probe:
         self._kinds_compiled = recognise.kinds_compiled(fn)
         self.done = 0
         self.wall_ns = 0
-        self._delay_ns = delay_ns("thread-self")
+        self.expected_ns = 0.0
+        self._delay_ns = waited_ns(threading.get_native_id())
         self._blocks: deque[tuple[int, int, int]] = deque(maxlen=BLOCKS_KEPT)
         self._sample: tuple[list[Any], list[Any]] | None = None
         self.free_share: float | None = None
+        self.beside: float | None = None
         self._weight: dict[str, float] = {}
         self._weighing_ns = 0
         self._function_bytes = 0.0
@@ -130,9 +139,18 @@ class Probe:
         if not self._has_compiled():
             self.wall_ns += wall_ns
             self._blocks.append((len(items), wall_ns, cpu_ns))
-        if not failed and len(values) == len(items):
-            # A list of results is handed out from its end; what is kept here is another.
-            self._sample = items[-MOST_PICKLED:], values[-MOST_PICKLED:]
+        if failed or len(values) != len(items):
+            return
+        # A list of results is handed out from its end; what is kept here is another. And no longer
+        # than it is needed: large results that are kept are memory that is not used again.
+        is_kept = self._may_weigh()
+        self._sample = (items[-MOST_PICKLED:], values[-MOST_PICKLED:]) if is_kept else None
+
+    def on_pair(self, count: int, wall_ns: int, item_ns: float) -> None:
+        """So many items ran in two threads at a time; an item took so long in its own."""
+        self.done += count
+        self.wall_ns += wall_ns
+        self.beside = max(item_ns / max(self.item_ns(), 1.0), 1.0)
 
     def will_compile(self) -> bool:
         """Whether the next call compiles, or may."""
@@ -155,8 +173,8 @@ class Probe:
                 self.free_share = share
 
     def item_ns(self) -> float:
-        """What an item takes, by the last blocks; 0 before the first."""
-        return sum(found) / len(found) if (found := self._items_ns()) else 0.0
+        """What an item takes, by the last blocks; before the first, what is expected."""
+        return sum(found) / len(found) if (found := self._items_ns()) else self.expected_ns
 
     def _items_ns(self) -> list[float]:
         """What an item took in each of the last blocks, but for those that were so short that they
@@ -181,7 +199,7 @@ class Probe:
         if last_ns >= SHORT_NS and cpu_ns > last_ns:
             # A numerical library starts its threads in the first calls.
             busy = max(busy, cpu_ns / last_ns)
-        waited = (delay_ns("thread-self") - self._delay_ns) / max(self.wall_ns, 1)
+        waited = (waited_ns(threading.get_native_id()) - self._delay_ns) / max(self.wall_ns, 1)
         return busy / (1.0 - waited) if busy < 1.0 and 0.0 < waited < 1.0 - busy / 2 else busy
 
     def weigh(self) -> None:
@@ -203,11 +221,15 @@ class Probe:
         # It compiles itself anew in each process.
         self._weight["function_pickle_ns"] = spent_ns + recognise.compile_s(self._fn) * 1e9
 
+    def is_light(self) -> bool:
+        """Whether the function is known to be one that is sent at once."""
+        return self.is_weighed and self._function_bytes < LIGHT
+
     def weigh_data(self) -> None:
         """Pickles a sample of arguments and results, if that was not done since the last block and
         does not take a noticeable share of the work. Raises `Unpicklable`.
         """
-        if self._sample is None or self._weighing_ns > MOST_WEIGHING * self.wall_ns:
+        if self._sample is None or not self._may_weigh():
             return
         items, values = self._sample
         self._sample = None
@@ -220,6 +242,13 @@ class Probe:
         self._weight["result_bytes"] = size / len(values)
         self._weight["result_pickle_ns"] = spent_ns / len(values)
         self._weight["result_unpickle_ns"] = back_ns / len(values)
+
+    def _may_weigh(self) -> bool:
+        return self._weighing_ns <= MOST_WEIGHING * self.wall_ns
+
+    def item_bytes(self) -> float:
+        """What an item's arguments and result weigh, as far as is known."""
+        return self._weight.get("argument_bytes", 0.0) + self._weight.get("result_bytes", 0.0)
 
     def weigh_arguments(self, items: list[Any]) -> None:
         """Pickles the arguments of these items. Raises `Unpicklable`."""
@@ -256,6 +285,7 @@ class Probe:
             "result_bytes": self._weight.get("result_bytes", 0.0),
             "function_bytes": self._function_bytes,
             **{name: self._weight.get(name, 0.0) for name in PICKLING},
+            "beside": self.beside or 1.0,
             "native_ns": None,
             "native_left": 0.0,
         }
@@ -323,6 +353,11 @@ def _weight(value: Any, refusal: str) -> tuple[int, float, float]:
     if large:
         spent_ns = large / COPIED_BYTES_A_NS if _is_copied(value) else 0.0
         return large, spent_ns, spent_ns
+    if isinstance(value, list) and all(map(_is_long, value)):
+        parts = [each[:PART] for each in value]
+        times = sum(map(len, value)) / (PART * len(value))
+        size, spent_ns, back_ns = _weight(parts, refusal)
+        return int(times * size), times * spent_ns, times * back_ns
     buffers: list[pickle.PickleBuffer] = []
     begun_ns = time.perf_counter_ns()
     try:
@@ -349,21 +384,10 @@ def _large(value: object) -> int:
     return size if isinstance(size, int) and size >= LARGE else 0
 
 
+def _is_long(value: object) -> bool:
+    """Whether a part of a value tells what all of it weighs."""
+    return type(value) in (list, tuple) and len(value) > 4 * PART and is_plain(value, False)  # type: ignore[arg-type]
+
+
 def _is_copied(values: list[Any]) -> bool:
     return any(isinstance(each, str) for each in values)
-
-
-SWITCH_S = 0.000_1
-
-
-@contextmanager
-def hurried() -> Iterator[None]:
-    """For what a thread has to do beside a caller that computes: each time it has waited for
-    something it gets the interpreter's lock back after a tenth of a millisecond, not after five.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(min(SWITCH_S, usual))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)

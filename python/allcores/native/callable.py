@@ -65,12 +65,14 @@ class Native:
     Attributes:
         function: the function as it was.
         refusal: why nothing of it is compiled, or None.
+        version: how many times it was compiled, since a name it uses meant something else.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         update_wrapper(self, function)
         self.function = function
         self.refusal: Refusal | None = None
+        self.version = 0
         self._lowered: Lowered | None = None
         self._program: Program | None = None
         self._parameters = 0
@@ -213,6 +215,7 @@ class Native:
             program = Program(lowered.code)
             self._parameters = self.function.__code__.co_argcount
             self._program, self._lowered = program, lowered
+            self.version += 1
             return program
 
 

@@ -359,7 +359,8 @@ class ProcessPoolExecutor(StandardExecutor, nesting.Original):
 
     def stats(self) -> dict[str, int]:
         """What has happened so far: calls and chunks (`submitted`, `queued`, `sent`, `done`,
-        `failed`, `cancelled`, `taken_back`), workers (`workers_ready`, `workers_starting`), bytes.
+        `failed`, `cancelled`, `taken_back`), workers (`workers_ready`, `workers_starting`;
+        they were busy with what has ended for `busy_ns`, all together), bytes.
 
         `bytes_copied` were written, by this process or a worker, for one transfer; `bytes_mapped`
         lay in shared memory, where their reader got them without another copy; `bytes_saved` had

@@ -19,7 +19,9 @@ from .. import backends, here, state
 from ..choose import Judge
 from ..moving import Moving
 from ..options import PLAIN
+from ..warm import Warm
 from .base import Refusal, RungExecutor, shut
+from .threads import ThreadsExecutor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class AutoExecutor(RungExecutor):
         self._maps: WeakSet[Moving] = WeakSet()
         self._opening = threading.RLock()
         self._is_shut = False
+        self._used: set[str] = set()
+        self._warm = Warm(self._open)
         self._judge: Judge | None = None
         self._stateful: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
         self._initialized = options.initializer is None
@@ -98,9 +102,12 @@ class AutoExecutor(RungExecutor):
             set(self._rungs),
             max_workers=self._options.max_workers,
             star=len(iterables) > 1,
+            warm=self._warm,
         )
         self._judge = judge
-        moving = Moving(fn, iterables, options, judge, self.rung)
+        moving = Moving(
+            fn, iterables, options, judge, lambda name: self.rung(name, judge.workers(name))
+        )
         self._maps.add(moving)
         return moving
 
@@ -109,15 +116,27 @@ class AutoExecutor(RungExecutor):
         """Where the last map ran, and why."""
         return "" if self._judge is None else self._judge.reason
 
-    def rung(self, name: str) -> RungExecutor:
-        """The executor of a rung, opened by now."""
+    def rung(self, name: str, workers: int | None = None) -> RungExecutor:
+        """The executor of a rung, opened by now; with so many workers, or all."""
+        self._used.add(name)
+        return self._open(name, workers)
+
+    def _open(self, name: str, workers: int | None = None) -> RungExecutor:
         with self._opening:
-            found = self._rungs.get(name)
-            if found is None:
-                if self._is_shut:
-                    raise shut()
-                found = self._rungs[name] = backends.usable(name).open(self._options)
-            return found
+            found = self._rungs.get(name) or self._opened(
+                name, lambda: backends.usable(name).open(self._options)
+            )
+            if workers is None or not isinstance(found, ThreadsExecutor):
+                return found
+            few = f"{name} of {workers}"
+            narrow = found.narrowed
+            return self._rungs.get(few) or self._opened(few, lambda: narrow(workers))
+
+    def _opened(self, name: str, open_one: Callable[[], RungExecutor]) -> RungExecutor:
+        if self._is_shut:
+            raise shut()
+        found = self._rungs[name] = open_one()
+        return found
 
     def _eligible(self) -> dict[str, int]:
         """The rungs that a map may move to, with the workers of each."""
@@ -139,12 +158,21 @@ class AutoExecutor(RungExecutor):
                 each.cancel()
             else:
                 each.run_if_unattended()
-        self._is_shut = True
+        self._end_unused()
         for rung in list(self._rungs.values()):
             rung.shutdown(wait=wait, cancel_futures=cancel_futures)
 
+    def _end_unused(self) -> None:
+        """Opens no more, and ends workers that turned out not to be needed, wherever they are."""
+        with self._opening:
+            self._is_shut = True
+            processes = self._rungs.get("processes")
+            if processes is not None and "processes" not in self._used:
+                processes.abandon()
+        self._warm.end()
+
     def abandon(self) -> None:
-        self._is_shut = True
+        self._end_unused()
         for rung in list(self._rungs.values()):
             rung.abandon()
 

@@ -71,10 +71,14 @@ class ThreadsExecutor(RungExecutor):
     name = "threads"
     aim_ns = 4_000_000
 
-    def __init__(self, options: OpenOptions) -> None:
+    def __init__(self, options: OpenOptions, crew: object = None) -> None:
+        """Its threads are of one `crew` with those of another executor, if that is given: who is in
+        one of them makes calls on either at once.
+        """
         cores = here.share()
         self.max_workers = options.max_workers or min(MOST_THREADS, cores + 4)
-        self._crew = object()
+        self._options = options
+        self._crew = object() if crew is None else crew
         self._is_shut = False
         self._counts = Counts()
         self._feeds: WeakSet[Feed] = WeakSet()
@@ -90,6 +94,10 @@ class ThreadsExecutor(RungExecutor):
                 options.initargs,
             ),
         )
+
+    def narrowed(self, workers: int) -> ThreadsExecutor:
+        """Another executor, of the same crew, with so many threads."""
+        return ThreadsExecutor(self._options.changed(max_workers=workers), self._crew)
 
     def submit_call(
         self,
