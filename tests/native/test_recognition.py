@@ -178,17 +178,6 @@ def test_nothing_begins_elsewhere_while_the_first_item_compiles(numba: Any) -> N
     judge.begun()
 
 
-def test_time_to_compile_is_not_learnt_as_the_start_of_a_rung(numba: Any) -> None:
-    usual = machine.here().value("processes_start_ns")
-    compiled = numba.njit(gcd)
-    compiled((12, 18))
-    for fn, is_learnt in ((compiled, False), (gcd, True)):
-        judge = Judge(fn, {"threads": 6, "processes": 2}, set())
-        judge._leave_for("processes")
-        judge.on_away(1, {}, 10**9)
-        assert (machine.here().value("processes_start_ns") != usual) == is_learnt
-
-
 def test_maker_is_found_behind_partials_and_measurements(cython: Any) -> None:
     assert recognise.maker(Timed(partial(cython.gcd_held))) == "Cython"
     assert recognise.maker(pickle.dumps) == "C"
