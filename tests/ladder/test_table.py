@@ -47,7 +47,8 @@ def test_auto_that_failed_keeps_nothing() -> None:
 
 def test_line_has_medians_in_milliseconds_the_mark_and_the_last_reason() -> None:
     assert table.line(row(0.5)) == (
-        "| some work | 1,000.0 | 900.0 | 600.0 | 500.0 | 500.0 | native | yes | the last |"
+        "| some work | 1,000.0 | 900.0 | 600.0 | 500.0 | 500.0 | 4,500.0 "
+        "| native | yes | the last |"
     )
     assert "| **no** |" in table.line(row(0.7))
     columns = table.head().splitlines()[0].count("|")

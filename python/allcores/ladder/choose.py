@@ -343,6 +343,7 @@ class Judge:
             # Calls that compute share caches and memory, which no probe of one call sees.
             self._wants_pair = self._probe.beside is None
             if self._wants_pair:
+                self.reason = "serial: all was done before threads were tried"
                 return
         if verdict.rung == "processes" and self._waits_for_start(left):
             self.reason = "serial: all was done before workers had started"
