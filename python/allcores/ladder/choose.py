@@ -67,7 +67,8 @@ LEAST_BUSY = 0.5
 """Threads for functions that compute for so much of their time are tried with two blocks first."""
 WARM_NS, FIRST_WARM_NS, WARM_S = 15_000_000, 50_000_000, 0.0075
 """After so much work (the first time in a process, which has to import the pool) processes are
-started if, once they are there, they gain so many seconds.
+started if, once they are there, they gain so many seconds; after half of it beside a first item,
+which will take longer than it has by then.
 """
 EARLY_TIMES, EARLY_S = 1.25, 0.01
 """Others begin elsewhere while the first item runs only if so many times, and seconds, are gained.
@@ -463,7 +464,7 @@ class Judge:
         self._is_warm()
         excluded = list(self._excluded.items())
         if self._warm is not None:
-            if passed_ns >= _warm_ns() and probe.is_light():
+            if passed_ns >= _warm_ns() / 2 and probe.is_light():
                 self._warm_if(advise(measured, self._constants(warm=True), excluded), left)
             if self._warm.has_begun:
                 excluded.append(("processes", "speed_unknown"))
