@@ -61,6 +61,16 @@ REAL = [0.0, -0.0, 0.5, 1.5, 2.5, -0.5, 1e308, -1e308, 5e-324, math.inf, -math.i
 REAL += [sign * value for value in map(float, NEAR) for sign in (1, -1)]
 
 
+@pytest.mark.parametrize("sign", "+-")
+def test_rests_of_sums_are_exact_at_every_edge(sign: str) -> None:
+    text = f"def f(a, b, c):\n    d = a {sign} b\n    return d % c, divmod(d, c), d // c\n"
+    edges = [2**31, 2**32, 2**62, 2**63]
+    whole = [0, 1, 3, 7, *(near for edge in edges for near in (edge - 1, edge, edge + 1))]
+    whole += [-value for value in whole if value]
+    report = assert_same(text, f"rests{sign}", list(itertools.product(whole, repeat=3)))
+    assert report.items - sum(report.left.values()) > 9_000
+
+
 def test_subclasses_are_left_to_python() -> None:
     text = "def f(a, b):\n    return a * b, a < b, a + 1, -a\n"
     values = [3, 2.5, True, Small.ONE, Odd(3), Strange(9.0), numpy.float64(0.5), numpy.int64(2**62)]

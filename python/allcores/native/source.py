@@ -29,6 +29,21 @@ def definition(function: FunctionType) -> Definition:
     Raises:
         Refusal: the source isn't there or is another's.
     """
+    try:
+        found = _found(function)
+    except _UNREADABLE:
+        found = None
+    if found is None:
+        raise Refusal(Reason.NO_SOURCE, function.__code__.co_firstlineno)
+    return found
+
+
+# What reading and parsing raise where the file holds something else by now: no Python, no text, or
+# more brackets than the parser takes.
+_UNREADABLE = (SyntaxError, ValueError, MemoryError, RecursionError, ImportError, OSError)
+
+
+def _found(function: FunctionType) -> Definition | None:
     code = function.__code__
     lines = _lines(code)
     text = textwrap.dedent("".join(lines))
@@ -42,7 +57,7 @@ def definition(function: FunctionType) -> Definition:
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.Lambda) and _is_source_of(node, function):
                 return node
-    raise Refusal(Reason.NO_SOURCE, code.co_firstlineno)
+    return None
 
 
 def _lines(code: CodeType) -> list[str]:
