@@ -143,7 +143,7 @@ impl Program {
             let Some(machine) = self.machine(group.items.kinds()) else { continue };
             let (look, seen) = look(brake, None);
             let count = group.places.len();
-            let outcome = py.detach(|| machine.batch(&watch.0, &options, &group.items, look));
+            let outcome = py.detach(|| machine.batch(&watch.0, &options, group.items, look));
             if outcome.guards.contains(&Some(Guard::Stopped)) {
                 return Err(interrupted(&seen));
             }
