@@ -263,3 +263,20 @@ def test_lists_in_results_are_new_each_time() -> None:
     assert compiled(1) == other
     assert compiled.map(range(500)) == [[5, n, n] for n in range(500)]
     assert allcores.native.report(compiled).left == {}
+
+
+@pytest.mark.parametrize("fold", ["sum", "max", "any", "all"])
+def test_recursion_through_generators_is_too_deep_where_it_is_in_python(fold: str) -> None:
+    text = f"def f(n):\n    return 1 if n < 1 else 1 + {fold}(f(n - k) for k in (1,))\n"
+    function = function_of(text, f"deep-{fold}")
+    compiled = allcores.native(function)
+
+    def outcome(called: Callable[..., Any], n: int) -> object:
+        try:
+            return called(n)
+        except RecursionError:
+            return "too deep"
+
+    for n in (10, 100, 200, *range(250, 550, 10), 900, 5000):
+        assert outcome(compiled, n) == outcome(function, n), n
+    assert allcores.native.report(compiled).refusal is None

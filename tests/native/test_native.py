@@ -18,6 +18,7 @@ import pytest
 
 import allcores
 from allcores.native.encode import BINARY, BUILTINS, COMPARISONS, UNARY
+from allcores.native.folds import STEPS
 from allcores.native.refusals import Reason
 from native import differences, edges, programs
 from native.elements import ELEMENTS, LEFT, REFUSED_FOR_TYPES, REFUSED_SOURCES
@@ -49,7 +50,8 @@ def test_every_element_of_the_language_gives_what_cpython_gives(name: str) -> No
 
 def test_every_operator_and_function_is_among_the_elements() -> None:
     texts = "\n".join(text for text, _ in ELEMENTS.values())
-    assert [name for name in BUILTINS if not re.search(rf"\b{re.escape(name)}\(", texts)] == []
+    names = [*BUILTINS, *(function.__name__ for function in STEPS)]
+    assert [name for name in names if not re.search(rf"\b{re.escape(name)}\(", texts)] == []
     symbols = {
         "Add": "+", "Sub": "-", "Mult": "*", "Div": "/", "FloorDiv": "//", "Mod": "%", "Pow": "**",
         "LShift": "<<", "RShift": ">>", "BitAnd": "&", "BitOr": "|", "BitXor": "^", "Eq": "==",

@@ -92,16 +92,17 @@ impl Machine {
             progress: Mutex::default(),
             done: Condvar::new(),
         });
-        let helpers = batch.threads.saturating_sub(1);
-        if helpers > 0 {
-            let (batch, watch_too) = (Arc::clone(&batch), watch.clone());
-            let task: Task = Arc::new(move || {
+        let task: Task = Arc::new({
+            let (batch, watch) = (Arc::clone(&batch), watch.clone());
+            move || {
                 let theirs = Arc::clone(&batch);
                 // SYNC: stop. Relaxed: whoever reads what was done takes `progress` first.
                 let run = Run::new(Box::new(move || theirs.stop.load(Ordering::Relaxed)));
-                batch.work(&watch_too, &run);
-            });
-            watch.crew.hand(&task, helpers);
+                batch.work(&watch, &run);
+            }
+        });
+        if batch.threads > 1 {
+            watch.crew.hand(&task, batch.threads - 1);
         }
         let theirs = Arc::clone(&batch);
         let run = Run::new(Box::new(move || {
@@ -111,6 +112,9 @@ impl Machine {
             theirs.stop.load(Ordering::Relaxed)
         }));
         batch.work(watch, &run);
+        if batch.threads > 1 {
+            watch.crew.recall(&task);
+        }
         batch.outcome(&run)
     }
 

@@ -60,6 +60,11 @@ impl Crew {
             }
         }
     }
+
+    /// Takes the task back from threads that have not begun it.
+    pub(crate) fn recall(&self, task: &Task) {
+        self.hall.lock().tasks.retain(|each| !Arc::ptr_eq(each, task));
+    }
 }
 
 impl State {
@@ -137,6 +142,18 @@ mod tests {
                 scope.spawn(|| (0..50).for_each(|_| assert_eq!(ids_of(&crew, 2).len(), 2)));
             }
         });
+    }
+
+    #[test]
+    fn task_that_was_recalled_needs_no_thread_of_its_own() {
+        let crew = Crew::default();
+        for _ in 0..100 {
+            let task: Task = Arc::new(|| ());
+            crew.hand(&task, 2);
+            crew.recall(&task);
+        }
+        assert!(crew.hall.lock().tasks.is_empty());
+        assert!(crew.hall.lock().idle <= 2);
     }
 
     #[test]

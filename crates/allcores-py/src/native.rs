@@ -5,6 +5,7 @@
 //! are kept for reports. Machine code runs detached; where it looks up, it attaches to ask for a
 //! Ctrl-C.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyNone, PyTuple};
 
 use crate::arguments::Reader;
+use crate::home::forks;
 
 /// Has machine code of this process look up now and then.
 #[pyclass(frozen, module = "allcores._core")]
@@ -92,7 +94,7 @@ impl Program {
         };
         let Some(machine) = self.machine(item.kinds()) else { return Ok(left) };
         let mut output = vec![0; machine.result().width()];
-        let (look, seen) = look(brake, periods);
+        let (look, seen) = look(py, brake, periods);
         let mut list = Vec::new();
         let item = (&item, Place { words: &mut output, list: &mut list });
         let guard = py.detach(|| machine.one(&watch.0, depth, item, look));
@@ -141,7 +143,7 @@ impl Program {
         let options = Options { threads, depth };
         for group in groups {
             let Some(machine) = self.machine(group.items.kinds()) else { continue };
-            let (look, seen) = look(brake, None);
+            let (look, seen) = look(py, brake, None);
             let count = group.places.len();
             let outcome = py.detach(|| machine.batch(&watch.0, &options, group.items, look));
             if outcome.guards.contains(&Some(Guard::Stopped)) {
@@ -232,11 +234,15 @@ type Seen = Arc<Mutex<Option<PyErr>>>;
 
 /// Asks Python for a Ctrl-C, and where the exception is if there was one; the brake, if there is one;
 /// and whether this is the last of the periods.
-fn look(brake: Option<&Brake>, periods: Option<u64>) -> (Box<Look>, Seen) {
+///
+/// Only the main thread hears of a Ctrl-C. Others ask nothing of Python: at the program's end one
+/// that does is unwound by Python, which ends the program with an abort.
+fn look(py: Python<'_>, brake: Option<&Brake>, periods: Option<u64>) -> (Box<Look>, Seen) {
     let seen = Seen::default();
     let theirs = Arc::clone(&seen);
     let brake = brake.map(|brake| brake.0.clone());
     let looks = Mutex::new(0);
+    let hears_signals = is_main_thread(py);
     let look = move || {
         if brake.as_ref().is_some_and(allcores_native::Brake::is_pulled) {
             *theirs.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -251,6 +257,9 @@ fn look(brake: Option<&Brake>, periods: Option<u64>) -> (Box<Look>, Seen) {
             return true;
         }
         drop(looked);
+        if !hears_signals {
+            return false;
+        }
         Python::attach(|py| match py.check_signals() {
             Ok(()) => false,
             Err(error) => {
@@ -260,6 +269,22 @@ fn look(brake: Option<&Brake>, periods: Option<u64>) -> (Box<Look>, Seen) {
         })
     };
     (Box::new(look), seen)
+}
+
+/// Is this the thread that Python calls the main one? It is asked once a thread and process.
+fn is_main_thread(py: Python<'_>) -> bool {
+    thread_local! { static KNOWN: Cell<Option<(u64, bool)>> = const { Cell::new(None) } }
+    let forks = forks();
+    if let Some((_, answer)) = KNOWN.get().filter(|(process, _)| *process == forks) {
+        return answer;
+    }
+    let answer = py.import("threading").and_then(|threading| {
+        let main = threading.call_method0("main_thread")?.getattr("ident")?;
+        threading.call_method0("get_ident")?.eq(main)
+    });
+    let answer = answer.unwrap_or(true);
+    KNOWN.set(Some((forks, answer)));
+    answer
 }
 
 fn interrupted(seen: &Seen) -> PyErr {
