@@ -237,8 +237,8 @@ class Writer:
         choice = self.rng.random()
         if choice < 0.2:
             bound = " % 2147483648" if kind == "ints" else ""
-            value, _, clauses = self.each(element, 1).partition(" for ")
-            self.lines[-1] = f"    {name} = [({value}){bound} for {clauses}]"
+            value, clauses = self.each(element, 1)
+            self.lines[-1] = f"    {name} = [({value}){bound} {clauses}]"
         elif choice < 0.4:
             self.lines[-1] = f"    {name} = []"
             self.lines += [f"    {name}.append({value})" for value in values]
@@ -355,8 +355,8 @@ class Writer:
 
     # Expressions
 
-    def each(self, kind: str, depth: int) -> str:
-        """An expression of that kind for each of a few values, as a comprehension has it."""
+    def each(self, kind: str, depth: int) -> tuple[str, str]:
+        """An expression of that kind, and for which few values, as a comprehension has it."""
         known = dict(self.kinds)
         self.in_loop += 1
         self.in_each += 1
@@ -373,11 +373,11 @@ class Writer:
             if self.rng.random() < 0.3:
                 clause += f" if {self.test(1)}"
             clauses.append(clause)
-        element = f"{self.expression(kind, depth)} {' '.join(clauses)}"
+        element = self.expression(kind, depth)
         self.in_each -= 1
         self.in_loop -= 1
         self.kinds = known
-        return element
+        return element, " ".join(clauses)
 
     def folded(self, kind: str, depth: int) -> str | None:
         """One value of many: by `sum`, `min`, `max`, `any` or `all`."""
@@ -388,18 +388,21 @@ class Writer:
             sequences = [name for names in self.sequences.values() for name in names]
             if sequences and self.rng.random() < 0.3:
                 return f"{function}({self.rng.choice(sequences)})"
-            return f"{function}({self.each(self.rng.choice(['bool', 'int', 'float']), depth)})"
+            element, clauses = self.each(self.rng.choice(["bool", "int", "float"]), depth)
+            return f"{function}({element} {clauses})"
         names = self.sequences[f"{kind}s"]
         function = self.rng.choice(["min", "max"])
         if names and self.rng.random() < 0.3:
             return f"{function}({self.rng.choice(names)})"
-        if self.rng.random() < 0.5:
-            return f"{function}({self.each(kind, depth)})"
+        is_sum = self.rng.random() < 0.5
+        found = self.rng.choice(["int", "int", "bool"]) if is_sum and kind == "int" else kind
+        element, clauses = self.each(found, depth)
+        if not is_sum:
+            return f"{function}({element} {clauses})"
         if kind == "float":
-            return f"float(sum({self.each(kind, depth)}))"
+            return f"float(sum({element} {clauses}))"
         listed = self.rng.choice(["", "", "[]"])
-        element = self.each(self.rng.choice(["int", "int", "bool"]), depth)
-        return f"sum({listed[:1]}{element}{listed[1:]})"
+        return f"sum({listed[:1]}{element} {clauses}{listed[1:]})"
 
     def test(self, depth: int) -> str:
         """Something whose truth is asked for."""
