@@ -159,6 +159,15 @@ ELEMENTS: dict[str, tuple[str, Calls]] = {
         "    return sum(z), [v for v in x if v > 0]\n",
         [(3, 2), (1, 0), (2, -5)],
     ),
+    "comprehensions-in-each-other": (
+        "def f(a, y):\n"
+        "    return (\n"
+        "        sum(y + sum(y * x for y in range(x)) for x in a), y,\n"
+        "        [max([y for y in range(x + 1)]) for x in a if any(y > x for x in a)],\n"
+        "        sum(len([x for x in range(x)]) for x in a), sum(sum(a) for x in a),\n"
+        "    )\n",
+        [([1, 3, 2], 2), (b"ab", 97), ((2, 2), 0)],
+    ),
     "comprehension-as-result": (one("[x * 2 for x in a if x > b]"), [([1, 2, 3], 1), (b"", 1)]),
     "extremes-of-sequences": (
         "def f(a):\n    return min(a), max(a)\n",

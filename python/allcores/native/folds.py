@@ -59,10 +59,34 @@ class Fold:
         self.stored: dict[str, None] = {}
         self.loaded: dict[str, None] = {}
         for statement in body:
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Name):
-                    is_store = isinstance(node.ctx, ast.Store)
-                    (self.stored if is_store else self.loaded)[node.id] = None
+            self._note(statement, frozenset())
+
+    def _note(self, node: ast.AST, hidden: frozenset[str]) -> None:
+        """Notes the names in a part, but for those that comprehensions around it have for
+        themselves.
+        """
+        match node:
+            case ast.Name(name, context) if name not in hidden:
+                (self.stored if isinstance(context, ast.Store) else self.loaded)[name] = None
+            case ast.GeneratorExp(element, generators) | ast.ListComp(element, generators):
+                self._note(generators[0].iter, hidden)
+                hidden |= _targets(generators)
+                parts = [test for each in generators for test in each.ifs]
+                for part in (element, *parts, *(each.iter for each in generators[1:])):
+                    self._note(part, hidden)
+            case _:
+                for child in ast.iter_child_nodes(node):
+                    self._note(child, hidden)
+
+
+def _targets(generators: list[ast.comprehension]) -> set[str]:
+    """The names that a comprehension gives values to."""
+    return {
+        part.id
+        for each in generators
+        for part in ast.walk(each.target)
+        if isinstance(part, ast.Name)
+    }
 
 
 def fold(called: object, node: ast.Call) -> Fold | None:
@@ -111,13 +135,7 @@ def _looped(
     for part in (element, *generators):
         if any(isinstance(each, ast.NamedExpr) for each in ast.walk(part)):
             raise Refusal.at(around, Reason.EXPRESSION)
-    names = {
-        each.id
-        for generator in generators
-        for each in ast.walk(generator.target)
-        if isinstance(each, ast.Name)
-    }
-    own = _Renamed(names)
+    own = _Renamed(_targets(generators))
     before, body, after = (_ours(each, own.visit(copy.deepcopy(element)), around) for each in steps)
     for place, generator in reversed(list(enumerate(generators))):
         if generator.is_async:
