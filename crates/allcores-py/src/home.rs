@@ -24,11 +24,6 @@ pub(crate) fn note_fork() {
     allcores_engine::note_fork();
 }
 
-/// Which fork of the first process this is; the same number in no process that came of this one.
-pub(crate) fn forks() -> u64 {
-    FORKS.load(Ordering::Relaxed)
-}
-
 /// A value that only the process that made it may use.
 pub(crate) struct AtHome<T> {
     value: Option<T>,

@@ -21,9 +21,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyNone, PyTuple};
 
 use crate::arguments::Reader;
-use crate::home::forks;
 
-/// Has machine code of this process look up now and then.
+/// Has machine code of this process look up now and then, and has the threads that share in batches.
 #[pyclass(frozen, module = "allcores._core")]
 pub(crate) struct Watch(allcores_native::Watch);
 
@@ -94,7 +93,7 @@ impl Program {
         };
         let Some(machine) = self.machine(item.kinds()) else { return Ok(left) };
         let mut output = vec![0; machine.result().width()];
-        let (look, seen) = look(py, brake, periods);
+        let (look, seen) = look((py, watch), brake, periods);
         let mut list = Vec::new();
         let item = (&item, Place { words: &mut output, list: &mut list });
         let guard = py.detach(|| machine.one(&watch.0, depth, item, look));
@@ -143,7 +142,7 @@ impl Program {
         let options = Options { threads, depth };
         for group in groups {
             let Some(machine) = self.machine(group.items.kinds()) else { continue };
-            let (look, seen) = look(py, brake, None);
+            let (look, seen) = look((py, watch), brake, None);
             let count = group.places.len();
             let outcome = py.detach(|| machine.batch(&watch.0, &options, group.items, look));
             if outcome.guards.contains(&Some(Guard::Stopped)) {
@@ -237,12 +236,16 @@ type Seen = Arc<Mutex<Option<PyErr>>>;
 ///
 /// Only the main thread hears of a Ctrl-C. Others ask nothing of Python: at the program's end one
 /// that does is unwound by Python, which ends the program with an abort.
-fn look(py: Python<'_>, brake: Option<&Brake>, periods: Option<u64>) -> (Box<Look>, Seen) {
+fn look(
+    (py, watch): (Python<'_>, &Watch),
+    brake: Option<&Brake>,
+    periods: Option<u64>,
+) -> (Box<Look>, Seen) {
     let seen = Seen::default();
     let theirs = Arc::clone(&seen);
     let brake = brake.map(|brake| brake.0.clone());
     let looks = Mutex::new(0);
-    let hears_signals = is_main_thread(py);
+    let hears_signals = is_main_thread(py, watch);
     let look = move || {
         if brake.as_ref().is_some_and(allcores_native::Brake::is_pulled) {
             *theirs.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -271,11 +274,12 @@ fn look(py: Python<'_>, brake: Option<&Brake>, periods: Option<u64>) -> (Box<Loo
     (Box::new(look), seen)
 }
 
-/// Is this the thread that Python calls the main one? It is asked once a thread and process.
-fn is_main_thread(py: Python<'_>) -> bool {
-    thread_local! { static KNOWN: Cell<Option<(u64, bool)>> = const { Cell::new(None) } }
-    let forks = forks();
-    if let Some((_, answer)) = KNOWN.get().filter(|(process, _)| *process == forks) {
+/// Is this the thread that Python calls the main one? It is asked once a thread and watch: a forked
+/// child has a watch of its own, and may have another main thread.
+fn is_main_thread(py: Python<'_>, watch: &Watch) -> bool {
+    thread_local! { static KNOWN: Cell<Option<(usize, bool)>> = const { Cell::new(None) } }
+    let place = std::ptr::from_ref(watch).addr();
+    if let Some((_, answer)) = KNOWN.get().filter(|(known, _)| *known == place) {
         return answer;
     }
     let answer = py.import("threading").and_then(|threading| {
@@ -283,7 +287,7 @@ fn is_main_thread(py: Python<'_>) -> bool {
         threading.call_method0("get_ident")?.eq(main)
     });
     let answer = answer.unwrap_or(true);
-    KNOWN.set(Some((forks, answer)));
+    KNOWN.set(Some((place, answer)));
     answer
 }
 
