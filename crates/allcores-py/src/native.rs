@@ -93,7 +93,7 @@ impl Program {
         };
         let Some(machine) = self.machine(item.kinds()) else { return Ok(left) };
         let mut output = vec![0; machine.result().width()];
-        let (look, seen) = look((py, watch), brake, periods);
+        let (look, seen) = look((py, watch), brake, periods)?;
         let mut list = Vec::new();
         let item = (&item, Place { words: &mut output, list: &mut list });
         let guard = py.detach(|| machine.one(&watch.0, depth, item, look));
@@ -142,7 +142,7 @@ impl Program {
         let options = Options { threads, depth };
         for group in groups {
             let Some(machine) = self.machine(group.items.kinds()) else { continue };
-            let (look, seen) = look((py, watch), brake, None);
+            let (look, seen) = look((py, watch), brake, None)?;
             let count = group.places.len();
             let outcome = py.detach(|| machine.batch(&watch.0, &options, group.items, look));
             if outcome.guards.contains(&Some(Guard::Stopped)) {
@@ -240,12 +240,12 @@ fn look(
     (py, watch): (Python<'_>, &Watch),
     brake: Option<&Brake>,
     periods: Option<u64>,
-) -> (Box<Look>, Seen) {
+) -> PyResult<(Box<Look>, Seen)> {
     let seen = Seen::default();
     let theirs = Arc::clone(&seen);
     let brake = brake.map(|brake| brake.0.clone());
     let looks = Mutex::new(0);
-    let hears_signals = is_main_thread(py, watch);
+    let hears_signals = is_main_thread(py, watch)?;
     let look = move || {
         if brake.as_ref().is_some_and(allcores_native::Brake::is_pulled) {
             *theirs.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -271,24 +271,22 @@ fn look(
             }
         })
     };
-    (Box::new(look), seen)
+    Ok((Box::new(look), seen))
 }
 
 /// Is this the thread that Python calls the main one? It is asked once a thread and watch: a forked
 /// child has a watch of its own, and may have another main thread.
-fn is_main_thread(py: Python<'_>, watch: &Watch) -> bool {
+fn is_main_thread(py: Python<'_>, watch: &Watch) -> PyResult<bool> {
     thread_local! { static KNOWN: Cell<Option<(usize, bool)>> = const { Cell::new(None) } }
     let place = std::ptr::from_ref(watch).addr();
     if let Some((_, answer)) = KNOWN.get().filter(|(known, _)| *known == place) {
-        return answer;
+        return Ok(answer);
     }
-    let answer = py.import("threading").and_then(|threading| {
-        let main = threading.call_method0("main_thread")?.getattr("ident")?;
-        threading.call_method0("get_ident")?.eq(main)
-    });
-    let answer = answer.unwrap_or(true);
+    let threading = py.import("threading")?;
+    let main = threading.call_method0("main_thread")?.getattr("ident")?;
+    let answer = threading.call_method0("get_ident")?.eq(main)?;
     KNOWN.set(Some((place, answer)));
-    answer
+    Ok(answer)
 }
 
 fn interrupted(seen: &Seen) -> PyErr {
