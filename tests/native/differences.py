@@ -3,7 +3,8 @@
     PYTHONPATH=tests python -m native.differences --executions 1000000 --seed 7
 
 prints each difference as a program and its arguments, and the count of executions; the exit code
-is 1 if there was a difference.
+is 1 if there was a difference. Executions are made in parts, each with a seed that follows from the
+given one, in as many processes as there are cores: the programs are the same on all machines.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import argparse
 import linecache
 import math
+import multiprocessing
 import random
 import sys
 import warnings
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import allcores
@@ -22,6 +25,7 @@ from native import programs
 from native.programs import Function
 
 ARGUMENTS = 25
+PART = 50_000
 
 
 def canonical(value: object) -> object:
@@ -54,6 +58,15 @@ class Tally:
         self.items = 0
         self.left: Counter[str] = Counter()
         self.differences: list[str] = []
+
+    def add(self, other: Tally) -> None:
+        """Counts what another has compared."""
+        self.executions += other.executions
+        self.programs += other.programs
+        self.items += other.items
+        self.refused.update(other.refused)
+        self.left.update(other.left)
+        self.differences += other.differences
 
     def __str__(self) -> str:
         return (
@@ -105,13 +118,29 @@ def run(seed: int | str, executions: int) -> Tally:
     return tally
 
 
+def run_in_parts(seed: int, executions: int) -> Tally:
+    """Compares on all cores until there were as many executions."""
+    sizes = [PART] * (executions // PART)
+    if executions % PART:
+        sizes.append(executions % PART)
+    seeds = [f"{seed}, part {number}" for number in range(len(sizes))]
+    tally = Tally()
+    # A process for each part: what is wrong in one must not be the fault of an earlier one.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(mp_context=context, max_tasks_per_child=1) as pool:
+        for part in pool.map(run, seeds, sizes):
+            tally.add(part)
+            print(tally, flush=True)
+    return tally
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executions", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     options = parser.parse_args()
     print(f"seed: {options.seed}", flush=True)
-    tally = run(options.seed, options.executions)
+    tally = run_in_parts(options.seed, options.executions)
     print(*tally.differences, sep="\n\n")
     print(tally, dict(tally.left), dict(tally.refused))
     return 1 if tally.differences else 0

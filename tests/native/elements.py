@@ -131,6 +131,48 @@ ELEMENTS: dict[str, tuple[str, Calls]] = {
         "    for x in (a[0], b[0]):\n        s += x\n    return s, x\n",
         [([1, 7, 3], [4, 5]), (b"ab", [1, 2, 3]), ((7, 8), array.array("i", [9, 1]))],
     ),
+    "generators": (
+        "def f(a, b):\n"
+        "    return (\n"
+        "        any(x > b for x in a), all(x > b for x in a), any(a), all(a),\n"
+        "        sum(x * b for x in a), sum(x / 2 for x in a if x > b), sum(x > b for x in a),\n"
+        "        min(abs(x - b) for x in a), max(-x for x in a), sum([x for x in a]),\n"
+        "        sum(1 for x in a for y in range(b) if x < y if x), sum(a for a in a),\n"
+        "        sum(sum(x * y for x in range(y)) for y in range(b)),\n"
+        "        sum(x * y for x, y in zip(a, a)), sum(i * x for i, x in enumerate(a, b)),\n"
+        "        max([x for x in a if x]), sum(not x for x in a), min(-0.0 * x for x in a),\n"
+        "    )\n",
+        [([3, 1, 2], 2), (b"abc", 3), ((1, -5, 2), 0), ([7], True), (array.array("h", [1]), 1)],
+    ),
+    "generators-of-floats": (
+        "def f(a, b):\n    return sum(x * b for x in a), sum(x for x in a), max(a), min(a)\n",
+        [([0.1] * 10, 3), ([1e16, 1.0, -1e16], 1), ([-0.0], 2), ([0.0, -0.0, float("nan")], 1)],
+    ),
+    "generators-that-call-back": (
+        "def f(n, k):\n    return 1 if n < 2 else sum(f(n - i, k) for i in range(1, k + 1))\n",
+        [(8, 2), (5, 3), (1, 1)],
+    ),
+    "comprehensions": (
+        "def f(n, b):\n    x = [i * b for i in range(n)]\n    y = [v / 2 for v in x if v]\n"
+        "    x = [x - b for x in x]\n    z = [i * j for i in range(n) for j in range(i)]\n"
+        "    if n > 3:\n        return sum(y), [v + 1 for v in x]\n"
+        "    return sum(z), [v for v in x if v > 0]\n",
+        [(3, 2), (1, 0), (2, -5)],
+    ),
+    "comprehensions-in-each-other": (
+        "def f(a, y):\n"
+        "    return (\n"
+        "        sum(y + sum(y * x for y in range(x)) for x in a), y,\n"
+        "        [max([y for y in range(x + 1)]) for x in a if any(y > x for x in a)],\n"
+        "        sum(len([x for x in range(x)]) for x in a), sum(sum(a) for x in a),\n"
+        "    )\n",
+        [([1, 3, 2], 2), (b"ab", 97), ((2, 2), 0)],
+    ),
+    "comprehension-as-result": (one("[x * 2 for x in a if x > b]"), [([1, 2, 3], 1), (b"", 1)]),
+    "extremes-of-sequences": (
+        "def f(a):\n    return min(a), max(a)\n",
+        [([3, 1, 2],), (b"abc",), ((2, 0.5),), ([0.5, -0.0, 0.0],), (array.array("f", [1, 2]),)],
+    ),
     "sums": (one("(sum(a), sum((1, b, True)))"), [([1, 2, 3], 4), (b"abc", False), ([], 1)]),
     "lists": (
         "def f(a, b):\n    x = [0] * a\n    y = [b, b + 1]\n    z = 2 * y\n    for i in range(a):\n"

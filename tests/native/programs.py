@@ -96,6 +96,7 @@ class Writer:
         self.kinds: dict[str, str] = {}
         self.lines: list[str] = []
         self.in_loop = 0
+        self.in_each = 0
         self.sequences: dict[str, list[str]] = {"ints": [], "floats": []}
         self.lists: dict[str, list[str]] = {"ints": [], "floats": []}
         self.helpers: list[tuple[str, list[str], str]] = []
@@ -233,7 +234,12 @@ class Writer:
         values = [self.variable_or_literal(element) for _ in range(self.rng.randint(1, 3))]
         times = self.rng.choice(["", "", " * 2", f" * {self.small('int')}"])
         self.lines.append(f"    {name} = [{', '.join(values)}]{times}")
-        if self.rng.random() < 0.2:
+        choice = self.rng.random()
+        if choice < 0.2:
+            bound = " % 2147483648" if kind == "ints" else ""
+            value, clauses = self.each(element, 1)
+            self.lines[-1] = f"    {name} = [({value}){bound} {clauses}]"
+        elif choice < 0.4:
             self.lines[-1] = f"    {name} = []"
             self.lines += [f"    {name}.append({value})" for value in values]
         self.sequences[kind].append(name)
@@ -349,6 +355,55 @@ class Writer:
 
     # Expressions
 
+    def each(self, kind: str, depth: int) -> tuple[str, str]:
+        """An expression of that kind, and for which few values, as a comprehension has it."""
+        known = dict(self.kinds)
+        self.in_loop += 1
+        self.in_each += 1
+        clauses = []
+        for _ in range(self.rng.choice([1, 1, 1, 2])):
+            name, element = self.rng.choice([("t", "int"), ("t", "int"), ("o", "float")])
+            names = self.sequences[f"{element}s"]
+            if names and self.rng.random() < 0.6:
+                clause = f"for {name} in {self.rng.choice(names)}"
+            else:
+                name, element = "t", "int"
+                clause = f"for t in range({self.small('int')}, {self.rng.randint(-1, 5)})"
+            self.kinds[name] = element
+            if self.rng.random() < 0.3:
+                clause += f" if {self.test(1)}"
+            clauses.append(clause)
+        element = self.expression(kind, depth)
+        self.in_each -= 1
+        self.in_loop -= 1
+        self.kinds = known
+        return element, " ".join(clauses)
+
+    def folded(self, kind: str, depth: int) -> str | None:
+        """One value of many: by `sum`, `min`, `max`, `any` or `all`."""
+        if self.in_each > 1:
+            return None
+        if kind == "bool":
+            function = self.rng.choice(["any", "all"])
+            sequences = [name for names in self.sequences.values() for name in names]
+            if sequences and self.rng.random() < 0.3:
+                return f"{function}({self.rng.choice(sequences)})"
+            element, clauses = self.each(self.rng.choice(["bool", "int", "float"]), depth)
+            return f"{function}({element} {clauses})"
+        names = self.sequences[f"{kind}s"]
+        function = self.rng.choice(["min", "max"])
+        if names and self.rng.random() < 0.3:
+            return f"{function}({self.rng.choice(names)})"
+        is_sum = self.rng.random() < 0.5
+        found = self.rng.choice(["int", "int", "bool"]) if is_sum and kind == "int" else kind
+        element, clauses = self.each(found, depth)
+        if not is_sum:
+            return f"{function}({element} {clauses})"
+        if kind == "float":
+            return f"float(sum({element} {clauses}))"
+        listed = self.rng.choice(["", "", "[]"])
+        return f"sum({listed[:1]}{element} {clauses}{listed[1:]})"
+
     def test(self, depth: int) -> str:
         """Something whose truth is asked for."""
         if depth and self.rng.random() < 0.3:
@@ -437,6 +492,8 @@ class Writer:
                 lambda: f"sum(({one}, {two}))",
                 lambda: f"({one}, {two})[{self.small('int')}]",
                 lambda: self.of_sequence() or one,
+                lambda: self.folded("int", depth) or one,
+                lambda: self.folded("int", depth) or one,
             ]
         )()
 
@@ -472,6 +529,7 @@ class Writer:
                 lambda: f"divmod({one}, {two})[{self.rng.choice([0, 1])}]",
                 lambda: f"{self.rng.choice(['min', 'max'])}({self.several('float', depth)})",
                 lambda: self.sum_() or one,
+                lambda: self.folded("float", depth) or one,
             ]
         )()
 
@@ -495,6 +553,7 @@ class Writer:
                 ),
                 lambda: f"({self.variable_or_literal('int')} is not None)",
                 lambda: f"({self.number(depth)} in (0, 2, -1, 1.5, True))",
+                lambda: self.folded("bool", depth) or f"({first})",
             ]
         )()
 

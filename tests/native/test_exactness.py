@@ -61,6 +61,16 @@ REAL = [0.0, -0.0, 0.5, 1.5, 2.5, -0.5, 1e308, -1e308, 5e-324, math.inf, -math.i
 REAL += [sign * value for value in map(float, NEAR) for sign in (1, -1)]
 
 
+@pytest.mark.parametrize("sign", "+-")
+def test_rests_of_sums_are_exact_at_every_edge(sign: str) -> None:
+    text = f"def f(a, b, c):\n    d = a {sign} b\n    return d % c, divmod(d, c), d // c\n"
+    edges = [2**31, 2**32, 2**62, 2**63]
+    whole = [0, 1, 3, 7, *(near for edge in edges for near in (edge - 1, edge, edge + 1))]
+    whole += [-value for value in whole if value]
+    report = assert_same(text, f"rests{sign}", list(itertools.product(whole, repeat=3)))
+    assert report.items - sum(report.left.values()) > 9_000
+
+
 def test_subclasses_are_left_to_python() -> None:
     text = "def f(a, b):\n    return a * b, a < b, a + 1, -a\n"
     values = [3, 2.5, True, Small.ONE, Odd(3), Strange(9.0), numpy.float64(0.5), numpy.int64(2**62)]
@@ -253,3 +263,20 @@ def test_lists_in_results_are_new_each_time() -> None:
     assert compiled(1) == other
     assert compiled.map(range(500)) == [[5, n, n] for n in range(500)]
     assert allcores.native.report(compiled).left == {}
+
+
+@pytest.mark.parametrize("fold", ["sum", "max", "any", "all"])
+def test_recursion_through_generators_is_too_deep_where_it_is_in_python(fold: str) -> None:
+    text = f"def f(n):\n    return 1 if n < 1 else 1 + {fold}(f(n - k) for k in (1,))\n"
+    function = function_of(text, f"deep-{fold}")
+    compiled = allcores.native(function)
+
+    def outcome(called: Callable[..., Any], n: int) -> object:
+        try:
+            return called(n)
+        except RecursionError:
+            return "too deep"
+
+    for n in (10, 100, 200, *range(250, 550, 10), 900, 5000):
+        assert outcome(compiled, n) == outcome(function, n), n
+    assert allcores.native.report(compiled).refusal is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import math
 import os
 import re
@@ -17,6 +18,7 @@ import pytest
 
 import allcores
 from allcores.native.encode import BINARY, BUILTINS, COMPARISONS, UNARY
+from allcores.native.folds import STEPS
 from allcores.native.refusals import Reason
 from native import differences, edges, programs
 from native.elements import ELEMENTS, LEFT, REFUSED_FOR_TYPES, REFUSED_SOURCES
@@ -48,7 +50,8 @@ def test_every_element_of_the_language_gives_what_cpython_gives(name: str) -> No
 
 def test_every_operator_and_function_is_among_the_elements() -> None:
     texts = "\n".join(text for text, _ in ELEMENTS.values())
-    assert [name for name in BUILTINS if not re.search(rf"\b{re.escape(name)}\(", texts)] == []
+    names = [*BUILTINS, *(function.__name__ for function in STEPS)]
+    assert [name for name in names if not re.search(rf"\b{re.escape(name)}\(", texts)] == []
     symbols = {
         "Add": "+", "Sub": "-", "Mult": "*", "Div": "/", "FloorDiv": "//", "Mod": "%", "Pow": "**",
         "LShift": "<<", "RShift": ">>", "BitAnd": "&", "BitOr": "|", "BitXor": "^", "Eq": "==",
@@ -86,6 +89,22 @@ def test_only_functions_of_python_are_compiled() -> None:
 def test_function_whose_source_has_changed_runs_in_python() -> None:
     function = function_of("def f(a):\n    return a + 1\n", "changed")
     programs.made("def f(a):\n    return a + 2\n", "<changed>")
+    compiled = allcores.native(function)
+    assert compiled(1) == 2
+    refusal = allcores.native.report(compiled).refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.NO_SOURCE
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["def f(a:\n", "(" * 300, "\0", "return '\ud800'\n", "-" * 100_000, "lambda" * 4, '"""', ""],
+    ids=["cut-off", "brackets", "null", "surrogate", "deep", "lambda", "open-string", "empty"],
+)
+def test_function_whose_file_is_no_python_by_now_runs_in_python(text: str) -> None:
+    function = function_of("def f(a):\n    return a + 1\n", "rewritten")
+    name = function.__code__.co_filename
+    linecache.cache[name] = (len(text), None, text.splitlines(True), name)
     compiled = allcores.native(function)
     assert compiled(1) == 2
     refusal = allcores.native.report(compiled).refusal

@@ -1,41 +1,38 @@
 //! Many items on all cores.
 //!
-//! Threads live as long as the batch: starting one takes some ten microseconds, and none is there to
-//! be lost by a fork. The caller's thread is one of them. Each takes the next piece of the items when
-//! it has done its last; pieces own the places of their results.
+//! The caller's thread takes part, beside threads of the crew that come when they can: each takes the
+//! next piece of the items when it has done its last. The caller waits for pieces that somebody has
+//! taken, and for nobody who has taken none. Pieces become smaller towards the end, so that all end
+//! together.
 
 use std::num::NonZero;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 
-use allcores_shm::primitive::{Arc, AtomicBool, Condvar, Mutex, Ordering};
+use allcores_shm::primitive::{Arc, AtomicBool, Condvar, Mutex, MutexGuard, Ordering};
 
 use crate::call::{Look, Machine, Place, Run};
+use crate::crew::Task;
 use crate::guard::Guard;
 use crate::items::{Item, Items};
 use crate::watch::Watch;
 
-/// Pieces for each thread, so that long items even out.
-const PIECES: usize = 16;
+/// A piece is what is left, divided by so many times the threads.
+const SHARE: usize = 8;
 const MOST_ITEMS: usize = 4096;
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// What became of a batch.
+/// What became of items, one after the other.
 pub struct Outcome {
-    /// The words of all results, one item after the other.
+    /// The words of their results.
     pub words: Vec<u64>,
     /// The words of each result's list; none if results have no lists.
     pub lists: Vec<Vec<u64>>,
     /// For each item why it is left to Python, if it is.
     pub guards: Vec<Option<Guard>>,
-}
-
-struct Piece<'a> {
-    input: &'a [u64],
-    output: &'a mut [u64],
-    lists: &'a mut [Vec<u64>],
-    guards: &'a mut [Option<Guard>],
 }
 
 /// How a batch is run.
@@ -44,6 +41,28 @@ pub struct Options {
     pub threads: NonZero<usize>,
     /// How deep calls of the program's own functions may go.
     pub depth: i64,
+}
+
+/// What those who work on a batch share.
+struct Batch {
+    machine: Arc<Machine>,
+    items: Items,
+    depth: i64,
+    threads: usize,
+    stop: AtomicBool,
+    progress: Mutex<Progress>,
+    /// Rung when the last piece is done.
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// The first item that nobody has taken.
+    next: usize,
+    /// Pieces that somebody has taken and not done.
+    under_way: usize,
+    /// What is done, by the piece's first item; or why it couldn't be.
+    parts: Vec<(usize, thread::Result<Outcome>)>,
 }
 
 impl Machine {
@@ -57,64 +76,46 @@ impl Machine {
     /// If the items are of other types.
     #[must_use]
     pub fn batch(
-        &self,
+        self: &Arc<Self>,
         watch: &Watch,
         options: &Options,
-        items: &Items,
+        items: Items,
         look: Box<Look>,
     ) -> Outcome {
         assert!(items.kinds() == self.arguments(), "items of another program");
-        let words_out = self.result().width();
-        let (count, input) = (items.count(), items.words());
-        let mut words = vec![0; count * words_out];
-        let mut guards = vec![None; count];
-        let mut lists = vec![Vec::new(); if self.has_list() { count } else { 0 }];
-        let threads = options.threads.get().min(count);
-        let size = count.div_ceil(threads.max(1) * PIECES).clamp(1, MOST_ITEMS);
-        let stop = Arc::new(AtomicBool::new(false));
-        let pieces = Mutex::new(pieces(size, input, &mut words, &mut lists, &mut guards));
-        let caller = Run::new(Box::new({
-            let stop = Arc::clone(&stop);
+        let batch = Arc::new(Batch {
+            machine: Arc::clone(self),
+            depth: options.depth,
+            threads: options.threads.get().min(items.count()),
+            items,
+            stop: AtomicBool::new(false),
+            progress: Mutex::default(),
+            done: Condvar::new(),
+        });
+        let task: Task = Arc::new({
+            let (batch, watch) = (Arc::clone(&batch), watch.clone());
             move || {
-                // SYNC: stop. Relaxed: the threads are joined before anybody reads what they did.
-                if look() {
-                    stop.store(true, Ordering::Relaxed);
-                }
-                stop.load(Ordering::Relaxed)
-            }
-        }));
-        let done = (Mutex::new(1), Condvar::new());
-        thread::scope(|scope| {
-            for _ in 1..threads {
-                let stop = Arc::clone(&stop);
-                let run = Run::new(Box::new(move || stop.load(Ordering::Relaxed)));
-                let (pieces, done) = (&pieces, &done);
-                let started = thread::Builder::new().name("allcores-native".into()).spawn_scoped(
-                    scope,
-                    move || {
-                        self.work(watch, &run, options.depth, pieces);
-                        *lock(&done.0) += 1;
-                        done.1.notify_one();
-                    },
-                );
-                if started.is_err() {
-                    *lock(&done.0) += 1;
-                }
-            }
-            self.work(watch, &caller, options.depth, &pieces);
-            let mut ended = lock(&done.0);
-            while *ended < threads {
-                let waited = done.1.wait_timeout(ended, PERIOD);
-                let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                drop(guard);
-                if timeout.timed_out() {
-                    caller.must_end();
-                }
-                ended = lock(&done.0);
+                let theirs = Arc::clone(&batch);
+                // SYNC: stop. Relaxed: whoever reads what was done takes `progress` first.
+                let run = Run::new(Box::new(move || theirs.stop.load(Ordering::Relaxed)));
+                batch.work(&watch, &run);
             }
         });
-        drop(pieces);
-        Outcome { words, lists, guards }
+        if batch.threads > 1 {
+            watch.crew.hand(&task, batch.threads - 1);
+        }
+        let theirs = Arc::clone(&batch);
+        let run = Run::new(Box::new(move || {
+            if look() {
+                theirs.stop.store(true, Ordering::Relaxed);
+            }
+            theirs.stop.load(Ordering::Relaxed)
+        }));
+        batch.work(watch, &run);
+        if batch.threads > 1 {
+            watch.crew.recall(&task);
+        }
+        batch.outcome(&run)
     }
 
     /// Runs one item in the caller's thread; `look` is asked as for a [batch](Self::batch).
@@ -133,57 +134,97 @@ impl Machine {
         let _watched = watch.over(&run);
         self.run(&run, depth, item.0, item.1)
     }
+}
 
-    fn work<'p>(
-        &self,
-        watch: &Watch,
-        run: &Arc<Run>,
-        depth: i64,
-        pieces: &Mutex<impl Iterator<Item = Piece<'p>>>,
-    ) {
-        let _watched = watch.over(run);
-        let (words_in, words_out) = (self.words_in(), self.result().width());
-        let next = || lock(pieces).next();
-        while let Some(piece) = next() {
-            let stopped = run.is_flagged() && run.must_end();
-            let mut none = Vec::new();
-            for (index, guard) in piece.guards.iter_mut().enumerate() {
-                let input = &piece.input[index * words_in..][..words_in];
-                let words = &mut piece.output[index * words_out..][..words_out];
-                let list = piece.lists.get_mut(index).unwrap_or(&mut none);
-                *guard = if stopped {
-                    Some(Guard::Stopped)
-                } else {
-                    self.run_words(run, depth, input, Place { words, list })
-                };
+impl Batch {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does pieces until all are taken.
+    fn work(&self, watch: &Watch, run: &Arc<Run>) {
+        let Some(mut piece) = self.take(&mut self.lock()) else { return };
+        let watched = watch.over(run);
+        let under_way = loop {
+            let first = piece.start;
+            let part = catch_unwind(AssertUnwindSafe(|| self.part(run, piece)));
+            let mut progress = self.lock();
+            progress.parts.push((first, part));
+            progress.under_way -= 1;
+            match self.take(&mut progress) {
+                Some(next) => piece = next,
+                None => break progress.under_way,
             }
+        };
+        drop(watched);
+        if under_way == 0 {
+            self.done.notify_one();
         }
     }
-}
 
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> allcores_shm::primitive::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+    fn take(&self, progress: &mut Progress) -> Option<Range<usize>> {
+        let left = self.items.count() - progress.next;
+        if left == 0 {
+            return None;
+        }
+        let size = (left / (self.threads * SHARE)).clamp(1, MOST_ITEMS);
+        let first = progress.next;
+        progress.next += size;
+        progress.under_way += 1;
+        Some(first..first + size)
+    }
 
-/// Items, places of results and of guards, `size` items a piece.
-fn pieces<'a>(
-    size: usize,
-    mut input: &'a [u64],
-    mut output: &'a mut [u64],
-    mut lists: &'a mut [Vec<u64>],
-    guards: &'a mut [Option<Guard>],
-) -> impl Iterator<Item = Piece<'a>> {
-    let count = guards.len().max(1);
-    let (words_in, words_out) = (input.len() / count, output.len() / count);
-    let with_lists = !lists.is_empty();
-    guards.chunks_mut(size).map(move |guards| {
-        let count = if with_lists { guards.len() } else { 0 };
-        let (theirs, rest) = std::mem::take(&mut lists).split_at_mut(count);
-        lists = rest;
-        let (mine, rest) = input.split_at(guards.len() * words_in);
-        input = rest;
-        let (places, rest) = std::mem::take(&mut output).split_at_mut(guards.len() * words_out);
-        output = rest;
-        Piece { input: mine, output: places, lists: theirs, guards }
-    })
+    fn part(&self, run: &Run, piece: Range<usize>) -> Outcome {
+        let machine = &self.machine;
+        let (words_in, words_out) = (machine.words_in(), machine.result().width());
+        let count = piece.len();
+        let mut part = Outcome {
+            words: vec![0; count * words_out],
+            lists: vec![Vec::new(); if machine.has_list() { count } else { 0 }],
+            guards: Vec::with_capacity(count),
+        };
+        let stopped = run.is_flagged() && run.must_end();
+        let mut none = Vec::new();
+        for (index, item) in piece.enumerate() {
+            let input = &self.items.words()[item * words_in..][..words_in];
+            let words = &mut part.words[index * words_out..][..words_out];
+            let list = part.lists.get_mut(index).unwrap_or(&mut none);
+            part.guards.push(if stopped {
+                Some(Guard::Stopped)
+            } else {
+                machine.run_words(run, self.depth, input, Place { words, list })
+            });
+        }
+        part
+    }
+
+    /// Waits for what others have taken, and puts the parts together.
+    fn outcome(&self, run: &Run) -> Outcome {
+        let mut progress = self.lock();
+        while progress.under_way > 0 {
+            let waited = self.done.wait_timeout(progress, PERIOD);
+            let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            drop(guard);
+            if timeout.timed_out() {
+                run.must_end();
+            }
+            progress = self.lock();
+        }
+        let mut parts = std::mem::take(&mut progress.parts);
+        drop(progress);
+        parts.sort_unstable_by_key(|(first, _)| *first);
+        let count = self.items.count();
+        let mut whole = Outcome {
+            words: Vec::with_capacity(count * self.machine.result().width()),
+            lists: Vec::new(),
+            guards: Vec::with_capacity(count),
+        };
+        for (_, part) in parts {
+            let part = part.unwrap_or_else(|panic| resume_unwind(panic));
+            whole.words.extend(part.words);
+            whole.lists.extend(part.lists);
+            whole.guards.extend(part.guards);
+        }
+        whole
+    }
 }

@@ -15,6 +15,9 @@ pub(crate) fn result(builtin: Builtin, arguments: &[Type]) -> Option<Type> {
             _ => None,
         },
         (B::Min | B::Max, [Type::Tuple(items)]) if items.len() > 1 => result(builtin, items),
+        (B::Min | B::Max, [Type::Buffer(_) | Type::List(_) | Type::Row(_)]) => {
+            arguments[0].element(1).filter(|kind| kind.is_whole() || *kind == Type::Float)
+        }
         (B::Min | B::Max, [first, rest @ ..]) => {
             let common = rest.iter().try_fold(first.clone(), |one, each| one.either(each));
             common.filter(|_| numbers && !rest.is_empty())

@@ -161,6 +161,7 @@ fn write_instance(
         places,
         result: result_of(instance),
         leave,
+        anchor: None,
         guards: Vec::new(),
         loops: Vec::new(),
         ends: Vec::new(),

@@ -4,7 +4,7 @@
 //! turn has one comparison whatever the step.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Value as Register, types};
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, MemFlagsData, Value as Register, types};
 
 use crate::call::WORD_OFFSET;
 use crate::emit::{Emitter, Ended, Loop, Value};
@@ -17,6 +17,27 @@ use crate::statements::Flow;
 impl Emitter<'_, '_> {
     /// Looks whether somebody wants something of this thread; a Ctrl-C ends the item.
     pub(crate) fn poll(&mut self) {
+        self.look_up(self.leave);
+    }
+
+    /// Looks up once before the first loop, where it leads to every way out.
+    ///
+    /// The generator computes what a loop doesn't change before the loop, as long as it finds itself
+    /// in it; it doesn't any more after a block that only the loop leads to and that doesn't lead
+    /// back, as ways out would be. Then a quotient that was computed before the loop is computed anew
+    /// each turn.
+    pub(crate) fn before_loops(&mut self) {
+        if self.anchor.is_none() && self.loops.is_empty() {
+            let anchor = self.builder.create_block();
+            self.builder.append_block_param(anchor, types::I64);
+            self.builder.set_cold_block(anchor);
+            self.look_up(anchor);
+            self.anchor = Some(anchor);
+        }
+    }
+
+    /// The way out is given the guard's word.
+    fn look_up(&mut self, out: Block) {
         let look = self.builder.create_block();
         let next = self.builder.create_block();
         self.builder.set_cold_block(look);
@@ -28,7 +49,7 @@ impl Emitter<'_, '_> {
         self.builder.ins().call(self.pause, &[self.context]);
         let flags = MemFlagsData::trusted();
         let word = self.builder.ins().load(types::I64, flags, self.context, WORD_OFFSET);
-        self.builder.ins().brif(word, self.leave, &[BlockArg::Value(word)], next, &[]);
+        self.builder.ins().brif(word, out, &[BlockArg::Value(word)], next, &[]);
         self.go_on_in(next);
     }
 
@@ -40,6 +61,7 @@ impl Emitter<'_, '_> {
         body: &[Statement],
         otherwise: &[Statement],
     ) -> Flow {
+        self.before_loops();
         let mut bounds = Vec::new();
         for bound in range {
             let value = self.expression(bound)?;

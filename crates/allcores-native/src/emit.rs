@@ -157,6 +157,8 @@ pub(crate) struct Emitter<'a, 'b> {
     pub(crate) result: Type,
     /// The block that returns the word it is given.
     pub(crate) leave: Block,
+    /// Returns the word it is given too, by the guard's own block, see `before_loops`.
+    pub(crate) anchor: Option<Block>,
     /// The blocks that return a guard's word, made when first needed.
     pub(crate) guards: Vec<(Guard, Block)>,
     pub(crate) loops: Vec<Loop>,
@@ -254,7 +256,11 @@ impl Emitter<'_, '_> {
 
     /// The ways out, written once the function is.
     pub(crate) fn write_guards(&mut self) {
-        for (guard, block) in std::mem::take(&mut self.guards) {
+        let guards = std::mem::take(&mut self.guards);
+        if let Some(anchor) = self.anchor {
+            self.write_anchor(anchor, &guards);
+        }
+        for (guard, block) in guards {
             self.builder.switch_to_block(block);
             let word = self.constant(guard.word());
             self.builder.ins().jump(self.leave, &[BlockArg::Value(word)]);
@@ -268,6 +274,19 @@ impl Emitter<'_, '_> {
         }
         self.builder.ins().return_(&words);
         self.builder.seal_block(self.leave);
+    }
+
+    fn write_anchor(&mut self, anchor: Block, guards: &[(Guard, Block)]) {
+        self.go_on_in(anchor);
+        let word = self.builder.block_params(anchor)[0];
+        for (guard, block) in guards {
+            let is_theirs = self.builder.ins().icmp_imm_s(IntCC::Equal, word, guard.word());
+            let next = self.builder.create_block();
+            self.builder.set_cold_block(next);
+            self.builder.ins().brif(is_theirs, *block, &[], next, &[]);
+            self.go_on_in(next);
+        }
+        self.builder.ins().jump(self.leave, &[BlockArg::Value(word)]);
     }
 
     pub(crate) fn zero(&mut self, kind: Word) -> Register {
@@ -304,9 +323,9 @@ impl Emitter<'_, '_> {
     }
 
     pub(crate) fn require_finite(&mut self, word: Register) {
-        let size = self.builder.ins().fabs(word);
-        let infinity = self.float_constant(f64::INFINITY);
-        let is_finite = self.builder.ins().fcmp(FloatCC::LessThan, size, infinity);
+        // What isn't finite has no difference from itself.
+        let zero = self.builder.ins().fsub(word, word);
+        let is_finite = self.builder.ins().fcmp(FloatCC::Ordered, zero, zero);
         self.require(is_finite, Guard::Domain);
     }
 

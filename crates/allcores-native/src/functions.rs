@@ -135,6 +135,9 @@ impl Emitter<'_, '_> {
     /// The first of those that no other is beyond.
     fn extreme(&mut self, builtin: Builtin, arguments: &[Value]) -> Result<Value, Ended> {
         let values = match arguments {
+            [only] if !matches!(only.kind, Type::Tuple(_)) => {
+                return self.extreme_of(builtin, only);
+            }
             [only] => elements(only),
             several => several.to_vec(),
         };

@@ -18,6 +18,7 @@ mod builtins;
 mod call;
 mod compile;
 mod counting;
+mod crew;
 mod division;
 mod emit;
 pub mod error;

@@ -6,7 +6,7 @@ use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Value as Register, types};
 
 use crate::call::{list_push, list_repeat};
-use crate::emit::{Emitter, Ended, Value};
+use crate::emit::{Emitter, Ended, Value, register};
 use crate::expressions::elements;
 use crate::guard::Guard;
 use crate::interval::Interval;
@@ -363,6 +363,39 @@ impl Emitter<'_, '_> {
         }
         let is_empty = self.builder.ins().icmp_imm_s(IntCC::Equal, length, 0);
         Ok(Value::new(Type::Number, vec![sum, is_empty]))
+    }
+
+    /// `min(values)` or `max(values)` of numbers of one type: the first that no other is beyond.
+    pub(crate) fn extreme_of(&mut self, builtin: Builtin, values: &Value) -> Result<Value, Ended> {
+        let beyond = if builtin == Builtin::Min { Comparison::Less } else { Comparison::Greater };
+        let length = self.length(values).words[0];
+        let is_empty = self.builder.ins().icmp_imm_s(IntCC::Equal, length, 0);
+        self.guard(is_empty, Guard::Raised);
+        let [zero, one] = [0, 1].map(|place| self.constant(place));
+        let first = self.index(values, &[Value::within(zero, LENGTHS)], true)?;
+        let kind = first.kind.clone();
+        let [head, body, end] = [(); 3].map(|()| self.builder.create_block());
+        for block in [head, body, end] {
+            self.builder.append_block_param(block, types::I64);
+            self.builder.append_block_param(block, register(&kind));
+        }
+        self.jump_with(head, &[one, first.words[0]]);
+        self.builder.switch_to_block(head);
+        let [place, best] = self.builder.block_params(head)[..] else { return Err(Ended) };
+        let is_more = self.builder.ins().icmp(IntCC::SignedLessThan, place, length);
+        let both = [place, best].map(BlockArg::Value);
+        self.builder.ins().brif(is_more, body, &both, end, &both);
+        self.go_on_in(body);
+        let [place, best] = self.builder.block_params(body)[..] else { return Err(Ended) };
+        let element = self.index(values, &[Value::within(place, LENGTHS)], true)?;
+        let old = Value::new(kind.clone(), vec![best]);
+        let is_beyond = self.compare(beyond, &element, &old);
+        let best = self.choice(is_beyond, element.words[0], best);
+        let next = self.builder.ins().iadd_imm_s(place, 1);
+        self.jump_with(head, &[next, best]);
+        self.builder.seal_block(head);
+        self.go_on_in(end);
+        Ok(Value::new(kind, vec![self.builder.block_params(end)[1]]))
     }
 
     /// Has a test found the index below the length? Nothing makes a list shorter.

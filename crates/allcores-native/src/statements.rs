@@ -136,6 +136,7 @@ impl Emitter<'_, '_> {
         body: &[Statement],
         otherwise: &[Statement],
     ) -> Flow {
+        self.before_loops();
         let [inside, out] = [(); 2].map(|()| self.builder.create_block());
         let ends = Loop { next: self.builder.create_block(), end: self.builder.create_block() };
         let before = self.bound.clone();

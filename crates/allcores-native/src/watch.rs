@@ -12,14 +12,17 @@ use std::time::Duration;
 use allcores_shm::primitive::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::call::Run;
+use crate::crew::Crew;
 
 const PERIOD: Duration = Duration::from_millis(50);
 const IDLE_PERIODS: u32 = 4;
 
-/// The runs of this process; a forked child needs one of its own, as it has no such thread.
-#[derive(Default)]
+/// The runs of this process, and the threads that share in batches; a forked child needs one of its
+/// own, as it has no such threads.
+#[derive(Clone, Default)]
 pub struct Watch {
     state: Arc<State>,
+    pub(crate) crew: Arc<Crew>,
 }
 
 #[derive(Default)]

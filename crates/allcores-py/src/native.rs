@@ -5,6 +5,7 @@
 //! are kept for reports. Machine code runs detached; where it looks up, it attaches to ask for a
 //! Ctrl-C.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyNone, PyTuple};
 
 use crate::arguments::Reader;
 
-/// Has machine code of this process look up now and then.
+/// Has machine code of this process look up now and then, and has the threads that share in batches.
 #[pyclass(frozen, module = "allcores._core")]
 pub(crate) struct Watch(allcores_native::Watch);
 
@@ -92,7 +93,7 @@ impl Program {
         };
         let Some(machine) = self.machine(item.kinds()) else { return Ok(left) };
         let mut output = vec![0; machine.result().width()];
-        let (look, seen) = look(brake, periods);
+        let (look, seen) = look((py, watch), brake, periods)?;
         let mut list = Vec::new();
         let item = (&item, Place { words: &mut output, list: &mut list });
         let guard = py.detach(|| machine.one(&watch.0, depth, item, look));
@@ -141,9 +142,9 @@ impl Program {
         let options = Options { threads, depth };
         for group in groups {
             let Some(machine) = self.machine(group.items.kinds()) else { continue };
-            let (look, seen) = look(brake, None);
+            let (look, seen) = look((py, watch), brake, None)?;
             let count = group.places.len();
-            let outcome = py.detach(|| machine.batch(&watch.0, &options, &group.items, look));
+            let outcome = py.detach(|| machine.batch(&watch.0, &options, group.items, look));
             if outcome.guards.contains(&Some(Guard::Stopped)) {
                 return Err(interrupted(&seen));
             }
@@ -232,11 +233,19 @@ type Seen = Arc<Mutex<Option<PyErr>>>;
 
 /// Asks Python for a Ctrl-C, and where the exception is if there was one; the brake, if there is one;
 /// and whether this is the last of the periods.
-fn look(brake: Option<&Brake>, periods: Option<u64>) -> (Box<Look>, Seen) {
+///
+/// Only the main thread hears of a Ctrl-C. Others ask nothing of Python: at the program's end one
+/// that does is unwound by Python, which ends the program with an abort.
+fn look(
+    (py, watch): (Python<'_>, &Watch),
+    brake: Option<&Brake>,
+    periods: Option<u64>,
+) -> PyResult<(Box<Look>, Seen)> {
     let seen = Seen::default();
     let theirs = Arc::clone(&seen);
     let brake = brake.map(|brake| brake.0.clone());
     let looks = Mutex::new(0);
+    let hears_signals = is_main_thread(py, watch)?;
     let look = move || {
         if brake.as_ref().is_some_and(allcores_native::Brake::is_pulled) {
             *theirs.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -251,6 +260,9 @@ fn look(brake: Option<&Brake>, periods: Option<u64>) -> (Box<Look>, Seen) {
             return true;
         }
         drop(looked);
+        if !hears_signals {
+            return false;
+        }
         Python::attach(|py| match py.check_signals() {
             Ok(()) => false,
             Err(error) => {
@@ -259,7 +271,22 @@ fn look(brake: Option<&Brake>, periods: Option<u64>) -> (Box<Look>, Seen) {
             }
         })
     };
-    (Box::new(look), seen)
+    Ok((Box::new(look), seen))
+}
+
+/// Is this the thread that Python calls the main one? It is asked once a thread and watch: a forked
+/// child has a watch of its own, and may have another main thread.
+fn is_main_thread(py: Python<'_>, watch: &Watch) -> PyResult<bool> {
+    thread_local! { static KNOWN: Cell<Option<(usize, bool)>> = const { Cell::new(None) } }
+    let place = std::ptr::from_ref(watch).addr();
+    if let Some((_, answer)) = KNOWN.get().filter(|(known, _)| *known == place) {
+        return Ok(answer);
+    }
+    let threading = py.import("threading")?;
+    let main = threading.call_method0("main_thread")?.getattr("ident")?;
+    let answer = threading.call_method0("get_ident")?.eq(main)?;
+    KNOWN.set(Some((place, answer)));
+    Ok(answer)
 }
 
 fn interrupted(seen: &Seen) -> PyErr {

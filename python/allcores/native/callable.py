@@ -191,7 +191,8 @@ class Native:
         while frame.f_back is not None:
             frames += 1
             frame = frame.f_back
-        return max(0, min(DEEPEST, sys.getrecursionlimit() - frames - SPARE_FRAMES))
+        left = max(0, sys.getrecursionlimit() - frames - SPARE_FRAMES)
+        return min(DEEPEST, left) // self._lowered.frames_a_call
 
     def _ready(self) -> Program | None:
         """The program, written anew if a name means something else by now."""

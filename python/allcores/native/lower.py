@@ -15,6 +15,7 @@ from types import CellType, FunctionType, ModuleType
 
 from . import encode
 from .encode import Mark, Tag, count, counted, tagged, text
+from .folds import OWN_SUM, fold, listed
 from .refusals import Reason, Refusal
 from .source import definition
 
@@ -22,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from .folds import Fold
     from .source import Definition
 
 __all__ = ["Bindings", "Lowered", "lower"]
@@ -70,12 +72,19 @@ class Bindings:
 
 
 class Lowered:
-    """A program, what it relies on, and whether it calls itself."""
+    """A program, what it relies on, and whether it calls itself.
 
-    def __init__(self, code: bytes, bindings: Bindings, is_recursive: bool) -> None:
+    Attributes:
+        frames_a_call: how many frames at most Python has where compiled code has a call: two if a
+            loop stands for a call of `sum`, say, and the frame of a generator.
+    """
+
+    def __init__(self, code: bytes, program: _Program) -> None:
         self.code = code
-        self.bindings = bindings
-        self.is_recursive = is_recursive
+        self.bindings = program.bindings
+        self.is_recursive = program.is_recursive
+        has_loops = any(isinstance(each, _Loop) for each in program.functions)
+        self.frames_a_call = 2 if has_loops else 1
 
 
 def lower(function: FunctionType, unwrap: Callable[[object], object]) -> Lowered:
@@ -89,16 +98,18 @@ def lower(function: FunctionType, unwrap: Callable[[object], object]) -> Lowered
     codes: list[bytes] = []
     try:
         while len(codes) < len(program.functions):
-            codes.append(_Function(program, program.functions[len(codes)]).lowered())
+            each = program.functions[len(codes)]
+            writer = _Function(program, each) if isinstance(each, FunctionType) else each
+            codes.append(writer.lowered())
     except RecursionError:
         raise Refusal(Reason.TOO_LARGE, function.__code__.co_firstlineno) from None
     head = bytes([SUMS_COMPENSATE])
-    return Lowered(head + counted(codes), program.bindings, program.is_recursive)
+    return Lowered(head + counted(codes), program)
 
 
 class _Program:
     def __init__(self, unwrap: Callable[[object], object]) -> None:
-        self.functions: list[FunctionType] = []
+        self.functions: list[FunctionType | _Loop] = []
         self.bindings = Bindings()
         self.is_recursive = False
         self.unwrap = unwrap
@@ -110,10 +121,15 @@ class _Program:
                 # It may not be recursion, but then only a little time is lost.
                 self.is_recursive = True
                 return number
+        place = self.place_for(function)
+        if place is not None:
+            self.bindings.note_function(function)
+        return place
+
+    def place_for(self, function: FunctionType | _Loop) -> int | None:
         if len(self.functions) == MOST_FUNCTIONS:
             return None
         self.functions.append(function)
-        self.bindings.note_function(function)
         return len(self.functions) - 1
 
 
@@ -126,7 +142,7 @@ class _Function:
         self.code = function.__code__
         self.node: Definition = definition(function)
         self.check_signature()
-        names = self.code.co_varnames
+        names = dict.fromkeys((*self.code.co_varnames, *self.code.co_cellvars))
         self.locals: dict[str, int] = {name: number for number, name in enumerate(names)}
         self.spare = 0
 
@@ -136,8 +152,6 @@ class _Function:
             raise self.refusal(Reason.SIGNATURE)
         if self.code.co_flags & (0x20 | 0x80 | 0x200):
             raise self.refusal(Reason.GENERATOR)
-        if self.code.co_cellvars:
-            raise self.refusal(Reason.EXPRESSION)
 
     def refusal(self, reason: Reason) -> Refusal:
         return Refusal(reason, self.code.co_firstlineno)
@@ -148,15 +162,11 @@ class _Function:
         else:
             body = self.body(self.node.body)
         place = (self.node.lineno, self.node.col_offset)
-        return b"".join(
-            [
-                text(self.function.__qualname__),
-                *map(count, place),
-                count(self.code.co_argcount),
-                counted(map(text, self.locals)),
-                body,
-            ]
-        )
+        return self.written(place, self.code.co_argcount, body)
+
+    def written(self, place: tuple[int, int], parameters: int, body: bytes) -> bytes:
+        name, names = text(self.function.__qualname__), counted(map(text, self.locals))
+        return b"".join([name, *map(count, place), count(parameters), names, body])
 
     # Statements
 
@@ -404,6 +414,8 @@ class _Function:
                 return tagged(Tag.NAMED, node, local, self.expression(value))
             case ast.Call():
                 return self.call(node)
+            case ast.ListComp():
+                return self.folded(node, listed(node))
         raise Refusal.at(node, Reason.EXPRESSION)
 
     def constant(self, node: ast.expr, value: object) -> bytes:
@@ -477,6 +489,8 @@ class _Function:
 
     def call(self, node: ast.Call) -> bytes:
         called = self.program.unwrap(self.meaning(node.func))
+        if not node.keywords and (found := fold(called, node)) is not None:
+            return self.folded(node, found)
         if node.keywords or any(isinstance(each, ast.Starred) for each in node.args):
             raise Refusal.at(node, Reason.ARGUMENTS)
         arguments = [self.expression(each) for each in node.args]
@@ -494,6 +508,15 @@ class _Function:
             parts = [tagged(Tag.BUILTIN, node, log, counted([each])) for each in arguments]
             return tagged(Tag.BINARY, node, bytes([encode.BINARY[ast.Div]]), *parts)
         return tagged(Tag.BUILTIN, node, bytes([encode.BUILTINS[twin]]), counted(arguments))
+
+    def folded(self, node: ast.expr, found: Fold) -> bytes:
+        """A loop as a function that is called with those of our variables which it uses."""
+        names = [name for name in found.loaded if name in self.locals and name not in found.stored]
+        number = self.program.place_for(_Loop(self, node, names, found))
+        if number is None:
+            raise Refusal.at(node, Reason.TOO_LARGE)
+        values = [tagged(Tag.LOCAL, node, count(self.locals[name])) for name in names]
+        return tagged(Tag.CALL, node, count(number), counted(values))
 
     def defaults(self, node: ast.Call, called: FunctionType) -> list[bytes]:
         """The arguments that the call leaves out."""
@@ -523,7 +546,7 @@ class _Function:
     def meaning(self, node: ast.expr) -> object:
         match node:
             case ast.Name(name):
-                value = self.means(name)
+                value = sum if name == OWN_SUM else self.means(name)
             case ast.Attribute(ast.Name(), attribute):
                 module = self.meaning(node.value)
                 if not isinstance(module, ModuleType):
@@ -537,3 +560,20 @@ class _Function:
         if value is ABSENT:
             raise Refusal.at(node, Reason.NAME)
         return value
+
+
+class _Loop(_Function):
+    """The writer of a loop that is an expression of another function."""
+
+    def __init__(self, around: _Function, node: ast.expr, names: list[str], found: Fold) -> None:
+        self.program = around.program
+        self.function = around.function
+        self.code = around.code
+        self.place = (node.lineno, node.col_offset)
+        self.parameters = len(names)
+        self.locals = {name: number for number, name in enumerate((*names, *found.stored))}
+        self.spare = 0
+        self.statements = found.body
+
+    def lowered(self) -> bytes:
+        return self.written(self.place, self.parameters, self.body(self.statements))

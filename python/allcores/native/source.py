@@ -29,6 +29,21 @@ def definition(function: FunctionType) -> Definition:
     Raises:
         Refusal: the source isn't there or is another's.
     """
+    try:
+        found = _found(function)
+    except _UNREADABLE:
+        found = None
+    if found is None:
+        raise Refusal(Reason.NO_SOURCE, function.__code__.co_firstlineno)
+    return found
+
+
+# What reading and parsing raise where the file holds something else by now: no Python, no text, or
+# more brackets than the parser takes.
+_UNREADABLE = (SyntaxError, ValueError, MemoryError, RecursionError, ImportError, OSError)
+
+
+def _found(function: FunctionType) -> Definition | None:
     code = function.__code__
     lines = _lines(code)
     text = textwrap.dedent("".join(lines))
@@ -42,7 +57,7 @@ def definition(function: FunctionType) -> Definition:
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.Lambda) and _is_source_of(node, function):
                 return node
-    raise Refusal(Reason.NO_SOURCE, code.co_firstlineno)
+    return None
 
 
 def _lines(code: CodeType) -> list[str]:
@@ -82,9 +97,8 @@ def _is_source_of(node: Definition, function: FunctionType) -> bool:
     if isinstance(node, ast.FunctionDef) and node.name != code.co_name:
         return False
     # The compiler calls functions of a module otherwise if it sees the module's import.
-    modules = [
-        name for name in code.co_names if isinstance(function.__globals__.get(name), ModuleType)
-    ]
+    names = {name for each in (code, *_codes_in(code)) for name in each.co_names}
+    modules = [name for name in names if isinstance(function.__globals__.get(name), ModuleType)]
     for imports in ([], modules) if modules else ([],):
         again = _compiled(node, code, imports)
         if again is not None and _are_same(again, code):
@@ -112,19 +126,17 @@ def _compiled(node: Definition, code: CodeType, imports: list[str]) -> CodeType 
     before = [ast.parse(f"import {name}").body[0] for name in imports]
     module = ast.Module([*before, statement], [])
     try:
-        return next(
-            _codes_named(compile(module, code.co_filename, "exec", dont_inherit=True), code), None
-        )
+        codes = _codes_in(compile(module, code.co_filename, "exec", dont_inherit=True))
     except (SyntaxError, ValueError):
         return None
+    return next((each for each in codes if each.co_name == code.co_name), None)
 
 
-def _codes_named(code: CodeType, wanted: CodeType) -> Iterator[CodeType]:
+def _codes_in(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            if constant.co_name == wanted.co_name:
-                yield constant
-            yield from _codes_named(constant, wanted)
+            yield constant
+            yield from _codes_in(constant)
 
 
 def _are_same(one: CodeType, other: CodeType) -> bool:
