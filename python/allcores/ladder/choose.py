@@ -65,6 +65,8 @@ MOST_WATCHED_NS = 60_000_000
 """Longer than this it isn't, if little is seen for want of cores."""
 LEAST_BUSY = 0.5
 """Threads for functions that compute for so much of their time are tried with two blocks first."""
+RISKED_S = 0.003
+"""That is done for such a gain, as the memory of another thread has to be made for it."""
 WARM_NS, FIRST_WARM_NS, WARM_S = 15_000_000, 50_000_000, 0.0075
 """After so much work (the first time in a process, which has to import the pool) processes are
 started if, once they are there, they gain so many seconds; after half of it beside a first item,
@@ -341,6 +343,11 @@ class Judge:
         self.reason = recognise.because(verdict.reason, self._fn, self._probe.free_share)
         self._look_at_ns = int(self._probe.wall_ns * GROWTH)
         if verdict.rung == "threads" and self._probe.busy_cores() > LEAST_BUSY:
+            seconds = _seconds(verdict)
+            gain_s = seconds[CALLER] - seconds["threads"]
+            if self._probe.beside is None and gain_s < RISKED_S:
+                self.reason = f"serial: threads that compute would gain {gain_s * 1e3:.1f} ms"
+                return
             # Calls that compute share caches and memory, which no probe of one call sees.
             self._wants_pair = self._probe.beside is None
             if self._wants_pair:
