@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -109,6 +110,30 @@ def test_items_begin_on_workers_that_are_ready_while_a_block_runs() -> None:
     assert judge.keeps(9_000) == 0
 
 
+def test_items_without_a_length_are_taken_in_the_thread_of_the_caller() -> None:
+    judge, warm = warming()
+    assert judge.beside(None, lambda rung: None) is None
+    warm.is_ready = True
+    warm.on_ready()
+    assert judge.where(None) == "processes"
+
+
+def test_generator_is_never_run_by_another_thread() -> None:
+    """Its values are taken while workers start, and when they are there."""
+    threads: set[threading.Thread] = set()
+
+    def values() -> Iterator[int]:
+        for value in itertools.count():
+            threads.add(threading.current_thread())
+            yield value
+
+    results = allcores.map(spun, values(), max_workers=2)
+    first = next(results)
+    assert next(pid for pid in results if pid != first)
+    results.close()  # type: ignore[attr-defined]
+    assert threads == {threading.current_thread()}
+
+
 def test_nothing_begins_after_the_block_has_ended() -> None:
     judge, warm = warming()
     went: list[str] = []
@@ -187,6 +212,15 @@ def test_usual_interval_comes_back_when_all_have_hurried() -> None:
     may_end.set()
     thread.join()
     assert sys.getswitchinterval() == usual_s
+
+
+def test_usual_interval_comes_back_in_a_forked_child() -> None:
+    usual_s = sys.getswitchinterval()
+    with hurried():
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if sys.getswitchinterval() == usual_s else 1)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_watch_does_not_look_while_somebody_hurries() -> None:

@@ -502,7 +502,8 @@ class Judge:
         now, `go` has these items begin there as soon as they are ready; it is called from another
         thread, at most once, and not after what is returned was called: when the block has ended.
         """
-        if not self._is_starting():
+        # Who has no length is asked for items in the thread that takes the results.
+        if left is None or not self._is_starting():
             return None
         with self._lock:
             self._go = left, go

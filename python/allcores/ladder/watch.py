@@ -15,6 +15,7 @@ ours. Nor does time in which somebody was `hurried`, as the holder gives way soo
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -40,8 +41,16 @@ class _Hurry:
         self.count = self.so_far = 0
         self.usual_s = 0.0
 
+    def renew(self) -> None:
+        """A forked child has none of these threads."""
+        self.lock = threading.Lock()
+        if self.count:
+            self.count = 0
+            sys.setswitchinterval(self.usual_s)
+
 
 _hurry = _Hurry()
+os.register_at_fork(after_in_child=_hurry.renew)
 
 
 @contextmanager
