@@ -157,6 +157,9 @@ def test_items_that_machine_code_leaves_are_right_and_bring_the_others_back(
     assert list(allcores.map(large, numbers)) == [large(each) for each in range(1_000)]
     assert judges[0]._compiled.reason == "left_to_python"
     assert "most items are left to Python" in judges[0]._compiled.refusal
+    # And nobody goes there at once the next time.
+    assert list(allcores.map(large, range(300))) == [large(each) for each in range(300)]
+    assert judges[1]._probe.done > 0
 
 
 class Wrong(front.Native):

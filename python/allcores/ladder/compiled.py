@@ -113,7 +113,8 @@ class Compiled:
     def knows(self, items: list[Any]) -> Known | None:
         """What is remembered of items like the first of these; None if nothing was compared."""
         kinds = None if self.refusal else _known.get(self._fn)
-        found = kinds and kinds.get((self._star, _kind_of(items[0])))
+        self._kind = self._star, _kind_of(items[0])
+        found = kinds and kinds.get(self._kind)
         native = self._made() if found else None
         if native is None or not found or native is not found.native():
             return None
@@ -245,6 +246,7 @@ class Compiled:
         words = next((each for each in told.types.values() if "[" in each), "")
         most = max(told.left, key=lambda each: told.left[each], default="")
         self._refuse(f"most items are left to Python: {words or most}", "left_to_python")
+        _known.get(self._fn, {}).pop(self._kind, None)
 
     def _refuse(self, words: str, reason: str = "not_compiled") -> None:
         self.refusal, self.reason, self.item_ns = words, reason, None

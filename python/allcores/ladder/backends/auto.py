@@ -172,9 +172,11 @@ class AutoExecutor(RungExecutor):
         self._warm.end()
 
     def abandon(self) -> None:
-        self._end_unused()
+        with self._opening:
+            self._is_shut = True
         for rung in list(self._rungs.values()):
             rung.abandon()
+        self._warm.end()
 
     def stats(self) -> dict[str, int]:
         found = dict.fromkeys(("submitted", "queued", "done", "failed", "cancelled"), 0)
