@@ -507,3 +507,15 @@ def test_default_is_fork_while_nobody_else_runs_in_this_process() -> None:
         print("passed")
         """
     )
+
+
+def test_finalizer_waits_for_no_fork() -> None:
+    """It may run in a thread that holds what the fork waits for, such as the lock of the standard
+    thread pool.
+    """
+    source = forks.owned_fds.add_source(tuple)
+    with forks.owned_fds.keeping():  # as who forks does
+        thread = threading.Thread(target=forks.owned_fds.drop_source, args=(source,))
+        thread.start()
+        thread.join()
+    assert source not in forks.owned_fds._sources

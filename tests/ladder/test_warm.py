@@ -178,7 +178,7 @@ def test_failure_to_start_is_told_and_not_raised() -> None:
 
     warm = Warm(fail)
     warm.begin(spun, 2, lambda: None)
-    warm.end()
+    warm.end(wait=True)
     assert warm.has_failed
     assert not warm.is_ready
 

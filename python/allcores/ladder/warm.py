@@ -77,7 +77,7 @@ class Warm:
         self._thread.start()
 
     def _start(self, fn: Callable[..., Any], count: int) -> None:
-        open_rung = self._open_rung
+        open_rung, calls = self._open_rung, self._calls
         if open_rung is None:
             return
         try:
@@ -85,7 +85,7 @@ class Warm:
             for _ in range(min(count, rung.max_workers)):
                 if self._is_over:
                     return
-                self._calls.append(rung.submit(callable, fn))
+                calls.append(rung.submit(callable, fn))
         except Exception:
             self.has_failed = True
 
@@ -97,13 +97,12 @@ class Warm:
         )
         self.is_ready = not self.has_failed
 
-    def end(self) -> None:
-        """Nobody will need them any more."""
+    def end(self, *, wait: bool) -> None:
+        """Nobody will need them any more. Finalizers say so, too: they `wait` for no thread."""
         self._is_over = True
-        for call in self._calls:
+        for call in list(self._calls):
             call.cancel()
-        if self._thread is not None:
+        if self._thread is not None and wait:
             self._thread.join()
         # Nothing may keep the executor alive, nor be kept by it.
-        self._open_rung, self._thread = None, None
-        self._calls.clear()
+        self._open_rung, self._thread, self._calls = None, None, []

@@ -59,14 +59,16 @@ class OwnedFds:
             return self._next_source
 
     def drop_source(self, key: int) -> None:
-        with self._lock:
-            self._sources.pop(key, None)
+        """Asks it no more. A finalizer may say so, in any thread at any moment, so this waits for
+        nobody: one who forks holds the lock, and may be waiting for what that thread holds.
+        """
+        self._sources.pop(key, None)
 
     def all(self) -> frozenset[int]:
         """What a fork made now would close in the child."""
         with self._lock:
             found = set(self._fds)
-            for source in tuple(self._sources.values()):
+            for source in self._sources.copy().values():
                 found.update(source())
         return frozenset(found)
 
@@ -104,7 +106,7 @@ class OwnedFds:
         self._lock.acquire()
         note_fork()
         doomed = set(self._fds)
-        for source in tuple(self._sources.values()):
+        for source in self._sources.copy().values():
             try:
                 doomed.update(source())
             except Exception:

@@ -158,25 +158,25 @@ class AutoExecutor(RungExecutor):
                 each.cancel()
             else:
                 each.run_if_unattended()
-        self._end_unused()
+        self._end_unused(wait)
         for rung in list(self._rungs.values()):
             rung.shutdown(wait=wait, cancel_futures=cancel_futures)
 
-    def _end_unused(self) -> None:
+    def _end_unused(self, wait: bool) -> None:
         """Opens no more, and ends workers that turned out not to be needed, wherever they are."""
         with self._opening:
             self._is_shut = True
             processes = self._rungs.get("processes")
             if processes is not None and "processes" not in self._used:
                 processes.abandon()
-        self._warm.end()
+        self._warm.end(wait=wait)
 
     def abandon(self) -> None:
         with self._opening:
             self._is_shut = True
         for rung in list(self._rungs.values()):
             rung.abandon()
-        self._warm.end()
+        self._warm.end(wait=False)
 
     def stats(self) -> dict[str, int]:
         found = dict.fromkeys(("submitted", "queued", "done", "failed", "cancelled"), 0)
