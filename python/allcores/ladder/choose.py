@@ -523,7 +523,8 @@ class Judge:
             if verdict.rung != "processes":
                 return
             self._was_early = True
-            self.verdict, self.reason = verdict, verdict.reason
+            self.verdict = verdict
+            self.reason = recognise.because(verdict.reason, self._fn, self._probe.free_share)
             self._leave_for(verdict.rung)
             go(verdict.rung)
 
