@@ -1,8 +1,9 @@
-"""`backend`: each of the ladder's, one after the other."""
+"""`backend`: each of the ladder's, one after the other; machines that are not this one."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import rungs
@@ -29,3 +30,14 @@ def known_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> machine.Ma
     usual._factor = 1.0
     monkeypatch.setattr(machine, "_here", usual)
     return usual
+
+
+@pytest.fixture
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of two, whatever this one has."""
+    constants = machine.Machine.constants
+
+    def of_two(self: machine.Machine, **given: Any) -> dict[str, Any]:
+        return {**constants(self, **given), "cores": 2}
+
+    monkeypatch.setattr(machine.Machine, "constants", of_two)

@@ -18,20 +18,10 @@ import allcores
 from allcores.ladder import stay
 from allcores.ladder.backends import interpreters
 from allcores.ladder.choose import Judge
-from allcores.ladder.machine import Machine
 from allcores.ladder.probe import Probe, cpu_clock
 
 TWO = {"threads": 6, "processes": 2}
-
-
-@pytest.fixture(autouse=True)
-def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    constants = Machine.constants
-
-    def of_two(self: Machine, **given: Any) -> dict[str, Any]:
-        return {**constants(self, **given), "cores": 2}
-
-    monkeypatch.setattr(Machine, "constants", of_two)
+pytestmark = pytest.mark.usefixtures("two_cores")
 
 
 def judged(

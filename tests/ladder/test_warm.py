@@ -18,20 +18,11 @@ import allcores
 from allcores.ladder import machine
 from allcores.ladder.backends.auto import AutoExecutor
 from allcores.ladder.choose import Judge
-from allcores.ladder.machine import Machine
 from allcores.ladder.options import OpenOptions
 from allcores.ladder.warm import Warm
 from allcores.ladder.watch import Watch, hurried
 
-
-@pytest.fixture(autouse=True)
-def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    constants = Machine.constants
-
-    def of_two(self: Machine, **given: Any) -> dict[str, Any]:
-        return {**constants(self, **given), "cores": 2}
-
-    monkeypatch.setattr(Machine, "constants", of_two)
+pytestmark = pytest.mark.usefixtures("two_cores")
 
 
 def spun(_: object) -> int:
