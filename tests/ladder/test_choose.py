@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import math
 import os
@@ -278,3 +279,27 @@ def busy(value: object) -> int:
     for _ in range(3000):
         pass
     return os.getpid()
+
+
+def test_measuring_leaves_sum_to_the_functions_that_are_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # One call of it over another kind of iterator makes all later ones over lists slower.
+    users: list[str] = []
+    real = sum
+
+    def seen(*given: Any) -> Any:
+        users.append(sys._getframe(1).f_globals["__name__"])
+        return real(*given)
+
+    table = list(range(5_000))
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(builtins, "sum", seen)
+        found = list(allcores.map(lambda number: sum(table[number:]), range(1_000)))
+    over.set()
+    other.join()
+    assert found[-1] == real(table[999:])
+    assert set(users) == {__name__}

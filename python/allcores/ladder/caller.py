@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from copy import copy
+from math import fsum
 
 from .backends.serial import SerialMap
 from .probe import cpu_clock
@@ -214,7 +215,7 @@ class CallerMap(SerialMap):
         if self._meter is not None:
             self._meter.show(self._done)
         wall_ns = time.perf_counter_ns() - begun_ns
-        self._judge.on_pair(len(items), wall_ns, sum(spent) / len(items))
+        self._judge.on_pair(len(items), wall_ns, fsum(spent) / len(items))
         return values, errors
 
     # -- the last of them ----------------------------------------------------------------

@@ -16,11 +16,11 @@ adviser (`_core.advise`) each time the work has grown by a third. The rules arou
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 import time
 from collections.abc import Callable
+from math import ceil, fsum
 
 from .._core import advise
 from . import machine, recognise, state, stay
@@ -257,7 +257,7 @@ class Judge:
         warm = self._warm
         if warm is None or warm.has_failed or not self._probe.is_light():
             return False
-        start_ns = sum(self._constants()[name] for name in machine.starts("processes"))
+        start_ns = fsum(self._constants()[name] for name in machine.starts("processes"))
         if self._probe.item_ns() > start_ns / 2:
             return False
         self._begin(warm, left)
@@ -365,7 +365,7 @@ class Judge:
         if rung != "threads" or busy <= LEAST_BUSY:
             return None
         cores: int = self._constants()["cores"]
-        return min(self._rungs[rung], math.ceil(cores / min(busy, 1.0)))
+        return min(self._rungs[rung], ceil(cores / min(busy, 1.0)))
 
     def keeps(self, left: int | None) -> int:
         """How many of the items that are `left` the caller should run while the rung starts."""
@@ -373,7 +373,7 @@ class Judge:
         if self._was_early or self._where in self._open or not item_ns:
             return 0
         constants = self._constants()
-        start_ns = sum(constants[name] for name in machine.starts(self._where))
+        start_ns = fsum(constants[name] for name in machine.starts(self._where))
         if self._where == "processes":
             start_ns += MADE_THERE * self._probe.measured(left)["function_pickle_ns"]
         most = self._probe.done if left is None else left // 3

@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from math import fsum
 from types import FunctionType
 from weakref import WeakKeyDictionary, ref
 
@@ -159,7 +160,7 @@ class Compiled:
         except TimeoutError:
             self._refuse("its first item takes long as machine code, too")
             return
-        left = sum(each is _left() for each in results)
+        left = len([each for each in results if each is _left()])
         self._unchecked = results
         self._kind = self._star, _kind_of(items[0])
         self.item_ns = spent_ns / len(calls)
@@ -237,7 +238,7 @@ class Compiled:
         from ..native.callable import report
 
         told = report(self.function)
-        return told.items, sum(told.left.values())
+        return told.items, int(fsum(told.left.values()))
 
     def _leave_to_python(self) -> None:
         from ..native.callable import report

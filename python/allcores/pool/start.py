@@ -243,7 +243,7 @@ def _is_single_threaded(*, own: int = 0) -> bool:
     most = 1 + own
     try:
         while len(tasks := os.listdir("/proc/self/task")) > most:
-            if sum(not _is_leaving(task) for task in tasks) > most:
+            if len([task for task in tasks if not _is_leaving(task)]) > most:
                 return False
             # Who waits for the end of a thread hears of it a moment before the system has it.
             os.sched_yield()
