@@ -303,3 +303,15 @@ def test_measuring_leaves_sum_to_the_functions_that_are_measured(
     other.join()
     assert found[-1] == real(table[999:])
     assert set(users) == {__name__}
+
+
+def test_two_blocks_run_beside_each_other_only_after_two_that_did_not() -> None:
+    # In its first call a numerical library has its threads still asleep.
+    judge = Judge(threading.Lock().acquire, TWO, set())
+    judge._probe.free_share = 1.0
+    wanted = []
+    for _ in range(2):
+        judge.on_block([1], [1], False, 10_000_000, 10_000_000)
+        judge.where(1000)
+        wanted.append(judge.wants_pair())
+    assert wanted == [False, True]

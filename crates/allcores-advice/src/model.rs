@@ -227,34 +227,54 @@ impl Costs {
             false => items * self.locked_ns + move_in_ns + after_lock_ns.max(0.0),
         };
         let caller_ns = move_in_ns + move_out_ns;
-        // All begin at once: the last of the crew gets the lock, or a core, when the others had it.
-        // Its own computing without the lock can go on while others have it. The caller sends to
-        // one after the other, and has the last results to take when all have ended.
-        let queue_ns = (crew * self.locked_ns - measured.cpu_ns()).max(0.0)
-            + (crew - 1.0) * if is_apart { moving_there_ns } else { 0.0 };
-        let pace_ns = (compute_ns + queue_ns).max(cores_ns).max(lock_ns).max(caller_ns);
+        // The caller sends to one after the other, and has the last results to take when all have
+        // ended. No result is there before an item was made, and the last item is sent last.
+        let sent_ns = self.move_in_ns - measured.pickle_ns + measured.unpickle_ns;
+        let (sent_ns, taken_ns, caller_ns) = if is_apart {
+            let first_ns = (self.move_in_ns + move_out_ns).max(move_in_ns + self.move_out_ns);
+            let sent_ns = (crew - 1.0) * sent_ns;
+            (sent_ns, (crew - 1.0) * own_ns - sent_ns, caller_ns.max(item_ns + first_ns))
+        } else {
+            (0.0, 0.0, caller_ns)
+        };
+        // All begin at once: the last of the crew gets the lock when the others had it. It has no item
+        // more than others; who has, begins it sooner.
+        let queue_ns = (crew * self.locked_ns - measured.cpu_ns()).max(0.0);
+        let rounds = items / crew;
+        let queued_ns =
+            (rounds * item_ns + queue_ns / 2.0).max(rounds.floor() * item_ns + queue_ns);
+        let over = (items - rounds.floor() * crew - 1.0).max(0.0) / (crew - 1.0).max(1.0);
+        // Where there are more of them than cores have time for, the queue is hidden behind that.
+        let manned_ns = compute_ns.max(queued_ns + sent_ns);
+        let pace_ns = (manned_ns + taken_ns).max(cores_ns).max(lock_ns).max(caller_ns);
         // Where something else sets the pace, the uneven end is hidden behind it; but no end is
         // before that of the longest.
         let longest_ns = item_ns + self.excess_ns(measured);
-        let uneven_ns = |lock| self.uneven_ns(measured, item_ns, side_by_side.max(1.0), lock);
-        let alone_ns = compute_ns + uneven_ns(false);
-        let uneven_ns = uneven_ns(self.locked_ns > 0.0);
-        let tail_ns =
-            (uneven_ns - (pace_ns - compute_ns - queue_ns).max(0.0)).max(longest_ns - pace_ns);
+        let side_by_side = side_by_side.max(1.0);
+        let uneven_ns = |crew, lock| self.uneven_ns(measured, item_ns, crew, lock);
+        let alone_ns = compute_ns + uneven_ns(side_by_side, false);
+        let shares_a_lock = self.locked_ns > 0.0;
+        let end_ns = (compute_ns + uneven_ns(side_by_side, shares_a_lock))
+            .max(rounds * item_ns + uneven_ns(crew, shares_a_lock) + over * queue_ns + sent_ns)
+            .max(longest_ns);
+        let tail_ns = end_ns - pace_ns;
         let ideal_ns = pace_ns + tail_ns.max(0.0);
-        let late_ns =
-            self.late_ns(measured).max(self.stalled_ns(measured, crew, alone_ns, ideal_ns));
+        let late_ns = self
+            .late_ns(measured, crew)
+            .max(self.stalled_ns(measured, crew, alone_ns, ideal_ns))
+            .max(self.handed_ns(measured, move_in_ns, longest_ns, ideal_ns));
         let tail_ns = tail_ns.max(late_ns - pace_ns);
         // What moves while workers compute is hidden; the sum of the terms is the pace.
         let hidden_ns = pace_ns - compute_ns;
-        let shown = if caller_ns > 0.0 { (hidden_ns / caller_ns).min(1.0) } else { 0.0 };
+        let moved_ns = move_in_ns + move_out_ns;
+        let shown = if moved_ns > 0.0 { (hidden_ns / moved_ns).min(1.0) } else { 0.0 };
         let terms = Terms {
             // The first works while the others start.
             start_ns: self.start_ns + (crew + 1.0) / 2.0 * self.worker_ns,
             move_in_ns: shown * move_in_ns,
             compute_ns,
             move_out_ns: shown * move_out_ns,
-            contention_ns: (hidden_ns - shown * caller_ns).max(0.0),
+            contention_ns: (hidden_ns - shown * moved_ns).max(0.0),
             tail_ns: tail_ns.max(0.0) + self.last_ns,
         };
         Prediction { rung, workers, terms }
@@ -262,7 +282,7 @@ impl Costs {
 
     /// When the last of the long items ends, where each holds the lock in one piece and then waits:
     /// they come anywhere in the lock's queue, and what they wait for comes after it.
-    fn late_ns(&self, measured: &Measurement) -> f64 {
+    fn late_ns(&self, measured: &Measurement, crew: f64) -> f64 {
         if self.locked_ns <= 0.0 {
             return 0.0;
         }
@@ -271,17 +291,37 @@ impl Costs {
         let queue_ns = items * self.locked_ns;
         let own_ns = wall.largest * self.locked_ns / wall.mean.max(f64::MIN_POSITIVE);
         let turn_ns = (queue_ns * long / (long + 1.0) + own_ns / 2.0).min(queue_ns);
-        turn_ns + wall.largest * measured.waiting_share()
+        // Nor does one begin before a worker is free, whose last item had to wait for the lock.
+        let begun = (long / (long + 1.0) - crew / items).max(0.0);
+        let waiting_ns = wall.largest * measured.waiting_share();
+        (turn_ns + waiting_ns).max(queue_ns * begun + wall.largest)
     }
 
     /// What it takes where long items hold the lock in one piece: who needs it meanwhile has to stop,
     /// so the time of the lock and that of the cores don't fall together any more.
     fn stalled_ns(&self, measured: &Measurement, crew: f64, alone_ns: f64, ideal_ns: f64) -> f64 {
         let mean_ns = measured.wall_ns.mean.max(f64::MIN_POSITIVE);
+        // Where all begin at once nobody waits behind them.
+        let waits = (measured.planned() / crew - 1.0).clamp(0.0, 1.0);
         let lumps = (self.excess_ns(measured) / mean_ns / LUMPY).clamp(0.0, 1.0)
-            * (1.0 - FEW_STALLED / crew).max(0.0);
+            * (1.0 - FEW_STALLED / crew).max(0.0)
+            * waits;
         let lock_ns = measured.planned() * self.locked_ns;
         ideal_ns + lumps * (alone_ns.hypot(lock_ns) - ideal_ns).max(0.0)
+    }
+
+    /// When the last of the long items ends, where the caller hands out one item after the other: they
+    /// come anywhere in that row.
+    fn handed_ns(&self, measured: &Measurement, in_ns: f64, longest_ns: f64, ideal_ns: f64) -> f64 {
+        let long = measured.long();
+        let end_ns = in_ns * long / (long + 1.0) + longest_ns;
+        ideal_ns + self.skew(measured) * (end_ns - ideal_ns).max(0.0)
+    }
+
+    /// From 0, where all items take equally long, to 1, where it is the last long one that ends last.
+    fn skew(&self, measured: &Measurement) -> f64 {
+        (self.excess_ns(measured) / measured.wall_ns.mean.max(f64::MIN_POSITIVE) / SKEWED)
+            .clamp(0.0, 1.0)
     }
 
     /// By how much the longest item is longer than others.
@@ -301,7 +341,9 @@ impl Costs {
         let items = measured.planned();
         let (work_ns, longest_ns) = (items * item_ns, item_ns + self.excess_ns(measured));
         let ideal_ns = work_ns / crew;
-        let uneven_ns = ((items / crew.ceil()).ceil() - items / crew) * item_ns;
+        // Who has one more than others begins it when his short ones have ended.
+        let short_ns = item_ns - (measured.wall_ns.mean - measured.wall_ns.low).max(0.0);
+        let uneven_ns = ((items / crew.ceil()).ceil() - items / crew) * short_ns;
         // Where all begin at once none comes late.
         let late_by = if items > crew { (1.0 - 1.0 / crew) / 2.0 } else { 0.0 };
         let plain_ns = uneven_ns.max(self.excess_ns(measured) * late_by).min(work_ns - ideal_ns);
@@ -322,7 +364,6 @@ impl Costs {
         if late_ns <= least_ns {
             return plain_ns;
         }
-        let skew = (self.excess_ns(measured) / measured.wall_ns.mean / SKEWED).clamp(0.0, 1.0);
-        least_ns + skew * (late_ns - least_ns)
+        least_ns + self.skew(measured) * (late_ns - least_ns)
     }
 }

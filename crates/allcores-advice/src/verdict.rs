@@ -88,7 +88,7 @@ pub struct Verdict {
 
 /// A gain must be this large as a share, even if nothing is in doubt: cores share memory, caches and
 /// what else no term has.
-const LEAST_GAIN: f64 = 0.1;
+const LEAST_GAIN: f64 = 0.08;
 /// And save so much: less can't be told from nothing.
 const LEAST_SAVED_NS: f64 = 0.5e6;
 /// And no doubt asks for more than this.

@@ -131,7 +131,7 @@ fn an_endless_source_moves_when_as_much_again_would_pay() {
 
 #[test]
 fn items_that_differ_wildly_need_more_evidence() {
-    let mut uneven = even(2e6, 13);
+    let mut uneven = even(2e6, 12);
     assert_eq!(chosen(&uneven), Rung::Processes);
     uneven.wall_ns = Sample::of(&[1e5, 1e5, 3.9e6, 3.9e6]);
     assert_eq!(chosen(&uneven), Rung::Serial);

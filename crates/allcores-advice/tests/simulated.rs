@@ -39,15 +39,6 @@ impl Profile {
     }
 }
 
-impl Profile {
-    /// Some items are long, and hold for a while a lock that others need.
-    fn stops_others_by_chance(&self, machine: &Machine) -> bool {
-        let wall = Sample::of(&self.durations_ns);
-        let holds = self.free > 0.0 && self.free < 1.0 && self.busy > 0.0;
-        holds && !machine.is_free_threaded && wall.largest > 3.0 * wall.mean
-    }
-}
-
 /// Whole nanoseconds, for a heap.
 fn whole(ns: f64) -> u64 {
     ns.max(0.0) as u64
@@ -136,7 +127,7 @@ fn simulated(rung: Rung, profile: &Profile, machine: &Machine) -> u64 {
     sum / ORDERS as u64
 }
 
-const ORDERS: usize = 8;
+const ORDERS: usize = 24;
 
 fn once(rung: Rung, profile: &Profile, machine: &Machine) -> u64 {
     let workers = machine.workers(rung).min(profile.durations_ns.len()).max(1);
@@ -220,6 +211,9 @@ fn machines() -> impl Strategy<Value = Machine> {
     })
 }
 
+/// So many times the best rung's time may the chosen one take.
+const MOST: f64 = 1.2;
+
 /// What no measurement tells apart: less than this is no loss.
 const NOTHING_NS: u64 = 1_500_000;
 
@@ -229,14 +223,11 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Where long items hold the lock in one piece, they stop others or not by the moment at which
-    /// they come; no measurement says when that will be.
     #[test]
-    fn choice_costs_at_most_a_fifth_more_than_the_best_rung_or_three_tenths_by_chance(
+    fn choice_costs_at_most_a_fifth_more_than_the_best_rung(
         profile in profiles(),
         machine in machines(),
     ) {
-        let most = if profile.stops_others_by_chance(&machine) { 1.3 } else { 1.2 };
         let verdict = advise(&profile.measured(), &machine, &others());
         let chosen = simulated(verdict.rung, &profile, &machine);
         let (best, rung) = [Rung::Serial, Rung::Threads, Rung::Processes]
@@ -245,7 +236,7 @@ proptest! {
             .min()
             .expect("there are three");
         prop_assert!(
-            chosen as f64 <= most * best as f64 + NOTHING_NS as f64,
+            chosen as f64 <= MOST * best as f64 + NOTHING_NS as f64,
             "{} takes {} ms, {} {} ms: {:?}",
             verdict.rung, chosen as f64 / 1e6, rung, best as f64 / 1e6, verdict.predictions
         );

@@ -348,9 +348,10 @@ class Judge:
             if self._probe.beside is None and gain_s < RISKED_S:
                 self.reason = f"serial: threads that compute would gain {gain_s * 1e3:.1f} ms"
                 return
-            # Calls that compute share caches and memory, which no probe of one call sees.
-            self._wants_pair = self._probe.beside is None
-            if self._wants_pair:
+            # Calls that compute share caches and memory, which no probe of one call sees. And in a
+            # first one a numerical library may have its own threads still asleep.
+            self._wants_pair = self._probe.beside is None and self._probe.has_repeated
+            if self._probe.beside is None:
                 self.reason = "serial: all was done before threads were tried"
                 return
         if verdict.rung == "processes" and self._waits_for_start(left):

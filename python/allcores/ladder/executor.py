@@ -186,7 +186,8 @@ class Executor(concurrent.futures.Executor, metaclass=ABCMeta):
 
     def stats(self) -> dict[str, int]:
         """What has happened so far: calls and chunks that were `submitted`, are `queued`, `done`,
-        `failed`, `cancelled`; on processes more (`ProcessPoolExecutor.stats`).
+        `failed`, `cancelled`; on processes more (`ProcessPoolExecutor.stats`). On "auto" the calls
+        that start workers ahead count, too: one for each.
         """
         return self._rung.stats()
 

@@ -161,6 +161,11 @@ class Probe:
         usual_ns = alone_ns[(len(alone_ns) - 1) // 2] if alone_ns else item_ns
         self.beside = max(item_ns / max(min(usual_ns, self.item_ns()), 1.0), 1.0)
 
+    @property
+    def has_repeated(self) -> bool:
+        """Whether more than one block was measured."""
+        return len(self._blocks) > 1
+
     def will_compile(self) -> bool:
         """Whether the next call compiles, or may."""
         return self._kinds_compiled == 0
