@@ -69,6 +69,21 @@ def total(rows: list[dict[str, Any]]) -> str:
     return f"{kept} of {len(rows)} within the bars."
 
 
+def lost(rows: list[dict[str, Any]]) -> str:
+    """In which single rounds `auto` took longer than the bars of the medians allow."""
+    found = []
+    for row in map(judged, rows):
+        medians = row["medians"]
+        most = min(
+            OF_BEST * medians[row["best"]] + SLACK_S, OF_SERIAL * medians["serial"] + SLACK_S
+        )
+        late = sorted(taken for taken in row["seconds"]["auto"] if taken and taken > most)
+        if late:
+            times = ", ".join(f"{taken * 1e3:,.0f}" for taken in late)
+            found.append(f"{row['name']} (at most {most * 1e3:,.0f} ms: {times})")
+    return f"Single rounds beyond the bars: {'; '.join(found) or 'none'}."
+
+
 def written(path: Path = RESULTS) -> str:
     """The whole table, as it goes into `benchmarks/README.md`."""
     if not path.exists():
@@ -78,4 +93,5 @@ def written(path: Path = RESULTS) -> str:
     where = f"{machine['date']}, {machine['cores']} cores, {machine['system']}, {machine['python']}"
     load = f"load average before it {machine['load_before']}"
     lines = [HOW, "", head(), *map(line, rows), ""]
-    return "\n".join([*lines, f"{total(rows)} {record['rounds']} rounds; {where}; {load}."])
+    rounds = f"{total(rows)} {record['rounds']} rounds; {where}; {load}."
+    return "\n".join([*lines, rounds, "", lost(rows)])

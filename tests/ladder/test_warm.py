@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import allcores
-from allcores.ladder import machine
+from allcores.ladder import choose, machine
 from allcores.ladder.backends.auto import AutoExecutor
 from allcores.ladder.choose import Judge
 from allcores.ladder.options import OpenOptions
@@ -143,6 +143,21 @@ def test_long_items_leave_at_once() -> None:
     judge.on_block([1], [1], False, 900_000_000, 900_000_000)
     assert judge.where(50) == "processes"
     assert not warm.has_begun
+
+
+@pytest.mark.parametrize(("most", "expected"), [(choose.SEVERAL, False), (9.0, True)])
+def test_nothing_starts_beside_a_function_that_has_threads_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, most: float, expected: bool
+) -> None:
+    """They wait for each other, and each of them for a core."""
+    monkeypatch.setattr(choose, "SEVERAL", most)
+    warm: Any = Started()
+    judge = Judge(abs, {"processes": 2}, set(), warm=warm)
+    judge._probe.free_share = 0.0
+    for _ in range(20):
+        judge.on_block([1], [1], False, 4_000_000, 7_000_000)
+        judge.where(30)
+    assert warm.has_begun is expected
 
 
 def test_workers_that_were_not_needed_end_with_the_executor() -> None:

@@ -72,6 +72,10 @@ WARM_NS, FIRST_WARM_NS, WARM_S = 15_000_000, 50_000_000, 0.0075
 started if, once they are there, they gain so many seconds; after half of it beside a first item,
 which will take longer than it has by then.
 """
+SEVERAL = 1.25
+"""A function that keeps so many cores busy by itself gains little from more, and whatever starts
+beside it takes a core from all its threads, which wait for each other.
+"""
 EARLY_TIMES, EARLY_S = 1.25, 0.01
 """Others begin elsewhere while the first item runs only if so many times, and seconds, are gained.
 """
@@ -231,6 +235,8 @@ class Judge:
         """Has processes start if they would pay, were they there."""
         probe, warm = self._probe, self._warm
         if warm is None or warm.has_begun or self._where != CALLER or probe.wall_ns < _warm_ns():
+            return
+        if probe.busy_cores() > SEVERAL:
             return
         if probe.free_share is None or "processes" not in self._rungs:
             return
@@ -472,7 +478,7 @@ class Judge:
         self._is_warm()
         excluded = list(self._excluded.items())
         if self._warm is not None:
-            if passed_ns >= _warm_ns() / 2 and probe.is_light():
+            if passed_ns >= _warm_ns() / 2 and probe.is_light() and busy <= SEVERAL:
                 self._warm_if(advise(measured, self._constants(warm=True), excluded), left)
             if self._warm.has_begun:
                 excluded.append(("processes", "speed_unknown"))
