@@ -40,6 +40,7 @@ __all__ = [
     "note_fork",
     "plain_call",
     "scalars_in",
+    "thread_numbers",
     "waited_ns",
 ]
 
@@ -106,6 +107,9 @@ def is_ready(thread: int) -> bool:
     """Whether a thread of this process, by its native number, has a core or waits for one, as far
     as that is known. Does not let go of the interpreter's lock.
     """
+
+def thread_numbers() -> list[int]:
+    """The native numbers of all threads of this process; none where nobody knows."""
 
 def waited_ns(thread: int) -> int:
     """Nanoseconds that a thread of this process, by its native number, has waited for a core; 0

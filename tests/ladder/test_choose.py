@@ -19,7 +19,8 @@ import allcores
 from allcores.ladder import stay
 from allcores.ladder.backends import interpreters
 from allcores.ladder.choose import Judge
-from allcores.ladder.probe import Probe, cpu_clock
+from allcores.ladder.clock import cpu_clock
+from allcores.ladder.probe import Probe
 
 TWO = {"threads": 6, "processes": 2}
 pytestmark = pytest.mark.usefixtures("two_cores")

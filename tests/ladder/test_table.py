@@ -73,4 +73,9 @@ def test_written_table_says_when_and_where(tmp_path: Path) -> None:
     path.write_text(json.dumps(record), encoding="utf-8")
     lines = table.written(path).splitlines()
     assert lines[0] == table.HOW
-    assert lines[-1].startswith("1 of 1 within the bars. 3 rounds; 2026-01-02, 2 cores")
+    assert lines[-3].startswith("1 of 1 within the bars. 3 rounds; 2026-01-02, 2 cores")
+    assert lines[-1] == ("Single rounds beyond the bars: some work (at most 555 ms: 4,500).")
+
+
+def test_rounds_beyond_the_bars_are_named_with_their_times() -> None:
+    assert table.lost([row(0.01)]) == "Single rounds beyond the bars: none."

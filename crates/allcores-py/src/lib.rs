@@ -64,7 +64,7 @@ mod _core {
     #[pymodule_export]
     use super::view::Buffer;
     #[pymodule_export]
-    use super::waiting::{is_ready, waited_ns};
+    use super::waiting::{is_ready, thread_numbers, waited_ns};
 
     #[pymodule_export]
     const FAILED: i64 = super::slot::FAILED;

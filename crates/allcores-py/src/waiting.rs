@@ -1,4 +1,4 @@
-//! What Linux knows of a thread of this process that wants a core.
+//! What Linux knows of the threads of this process, and whether one waits for a core.
 //!
 //! Read with the interpreter attached: it takes some microseconds, and who lets go of the lock to
 //! read a file has to wait for it again while another thread computes, five milliseconds each time.
@@ -22,6 +22,13 @@ pub(crate) fn is_ready(thread: u64) -> bool {
     words.is_ok_and(|words| words.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R')))
 }
 
+/// The native numbers of all threads of this process, whoever started them; none where nobody knows.
+#[pyfunction]
+pub(crate) fn thread_numbers() -> Vec<u64> {
+    let Ok(folder) = fs::read_dir("/proc/self/task") else { return Vec::new() };
+    folder.filter_map(|each| each.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +41,6 @@ mod tests {
         assert!(is_ready(own));
         assert!(!is_ready(u64::MAX));
         assert_eq!(waited_ns(u64::MAX), 0);
+        assert!(thread_numbers().contains(&own));
     }
 }

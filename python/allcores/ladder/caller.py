@@ -22,7 +22,7 @@ from copy import copy
 from math import fsum
 
 from .backends.serial import SerialMap
-from .probe import cpu_clock
+from .clock import cpu_clock
 from .watch import hurried
 
 TYPE_CHECKING = False

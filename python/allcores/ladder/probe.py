@@ -14,7 +14,6 @@ only. A single `sum(counts.values())` made each later `sum` over a list in the u
 from __future__ import annotations
 
 import pickle
-import sys
 import threading
 import time
 from collections import deque
@@ -25,6 +24,7 @@ from math import fsum, inf
 from .._core import is_plain, waited_ns
 from ..pool.codec import Encoder
 from . import recognise
+from .clock import cpu_clock
 from .watch import Watch
 
 TYPE_CHECKING = False
@@ -49,44 +49,11 @@ LIGHT = 100_000
 """Bytes; a function that weighs less holds nothing to speak of."""
 STREAMED = 0.5
 """The share of pickling that it takes where nothing is kept of it."""
-MOST_CLOCKS = 32
-"""With more threads of Python's their clocks take too long to read."""
 LARGE = 1_000_000
 """Bytes; what has so many is not pickled to find out how long that takes."""
 PART = 2_048
 """So many elements say what a long list of plain values weighs."""
 COPIED_BYTES_A_NS = 4.0
-
-
-def cpu_clock() -> Callable[[], int]:
-    """The clock of used processor time, in nanoseconds, for what runs in this thread: with the
-    threads of numerical libraries, which work for it, and without other threads of Python's, which
-    have work of their own.
-    """
-    own = threading.get_native_id()
-    others = [each.native_id for each in threading.enumerate() if each.native_id != own]
-    if not others:
-        return time.process_time_ns
-    if sys.platform != "linux" or len(others) > MOST_CLOCKS:
-        return time.thread_time_ns
-    used = {_clock_of(number): 0 for number in others if number is not None}
-
-    def now_ns() -> int:
-        for clock in used:
-            with suppress(OSError):  # it has ended; what it had used is known
-                used[clock] = time.clock_gettime_ns(clock)
-        return time.process_time_ns() - int(fsum(used.values()))
-
-    return now_ns
-
-
-def _clock_of(thread: int) -> int:
-    """Linux's name for the clock of a thread's processor time: the bits of its number inverted,
-    then 4 for a thread and 2 for the scheduler's clock (`include/linux/posix-timers.h`). Of a
-    thread that has ended it is a name for nothing, while asking the C library for it by
-    `pthread_getcpuclockid` would not be safe.
-    """
-    return (~thread << 3) | 6
 
 
 class Unpicklable(Exception):
