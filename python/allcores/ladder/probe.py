@@ -7,7 +7,7 @@ weigh is found by pickling those of the last block, once, when a decision is nea
 What is measured must not become slower by it. The built-in `sum` is not used here, nor where else
 the caller's items run: processors predict its call of the iterator best while that goes to one kind
 only. A single `sum(counts.values())` made each later `sum` over a list in the user's function take
-15 to 30 % longer, until other work had pushed the prediction out (AMD Zen 5, CPython 3.11).
+15 to 30 % longer, until other work had pushed the prediction out (an AMD EPYC, CPython 3.11).
 `math.fsum` has a call of its own.
 """
 
