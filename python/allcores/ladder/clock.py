@@ -32,13 +32,15 @@ def cpu_clock() -> Callable[[], int]:
         return time.thread_time_ns
     apart = {_clock_of(number): 0 for number in others if number is not None}
     helping = {_clock_of(number): 0 for number in libraries if len(libraries) <= MOST_CLOCKS}
-    before_ns = 0
+    unknown_ns = 0
 
     def now_ns() -> int:
+        nonlocal unknown_ns
         known_ns = time.thread_time_ns() + _sum(helping)
-        return max(time.process_time_ns() - _sum(apart), known_ns + before_ns)
+        # The process is late, and never early.
+        unknown_ns = max(unknown_ns, time.process_time_ns() - _sum(apart) - known_ns)
+        return known_ns + unknown_ns
 
-    before_ns = now_ns() - time.thread_time_ns() - _sum(helping)
     return now_ns
 
 
