@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import allcores
-from allcores.ladder import choose, machine
+from allcores.ladder import beside, machine
 from allcores.ladder.backends.auto import AutoExecutor
 from allcores.ladder.choose import Judge
 from allcores.ladder.options import OpenOptions
@@ -145,12 +145,12 @@ def test_long_items_leave_at_once() -> None:
     assert not warm.has_begun
 
 
-@pytest.mark.parametrize(("most", "expected"), [(choose.SEVERAL, False), (9.0, True)])
+@pytest.mark.parametrize(("most", "expected"), [(beside.SEVERAL, False), (9.0, True)])
 def test_nothing_starts_beside_a_function_that_has_threads_of_its_own(
     monkeypatch: pytest.MonkeyPatch, most: float, expected: bool
 ) -> None:
     """They wait for each other, and each of them for a core."""
-    monkeypatch.setattr(choose, "SEVERAL", most)
+    monkeypatch.setattr(beside, "SEVERAL", most)
     warm: Any = Started()
     judge = Judge(abs, {"processes": 2}, set(), warm=warm)
     judge._probe.free_share = 0.0

@@ -10,20 +10,19 @@ adviser (`_core.advise`) each time the work has grown by a third. The rules arou
 * Processes are for what can be pickled: the function, and the arguments and results that were seen.
   An argument that can't be pickled later is run in the caller.
 * With few items, the first of which takes long, the others need not wait for it: the `watch` sees
-  that it takes long, and has them begin elsewhere meanwhile.
+  that it takes long, and has them begin elsewhere meanwhile. So does `beside` for later ones.
 * Where the items are elsewhere, and moving them turns out to cost what is gained, they come back.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
 import time
 from collections.abc import Callable
-from math import ceil, fsum
+from math import ceil
 
-from .._core import advise
-from . import machine, recognise, state, stay
+from . import machine, recognise
+from .adviser import STARTING, Adviser, seconds
+from .beside import LEAST_BUSY, LEAST_WORK_NS, MOST_ITEMS, SEVERAL, Beside, gain_s, warm_ns
 from .caller import CALLER
 from .compiled import Compiled
 from .probe import Probe, Unpicklable
@@ -41,13 +40,10 @@ BLOCK_NS, BLOCKS = 500_000, 24
 """What a block in the caller should take; later this part of all work so far, unless something is
 awaited.
 """
-MOST_ITEMS = 65_536
 LIGHT_BYTES, MOST_BYTES = 10_000, 1_000_000
 """Of an item that may wait in a longer block, and of a block: memory that is kept isn't used again,
 and new memory costs more than most work on it.
 """
-LEAST_WORK_NS = 2_000_000
-"""Less work than that, done and to come, is not worth a thought."""
 FIRST_LOOK_NS = 400_000
 GROWTH = 1.33
 """A decision is made again when so many times as much was done."""
@@ -63,28 +59,14 @@ HEAVY_SHARE = 0.7
 """And for a function that holds much, whose copies nobody has seen at work, never above that."""
 MOST_WATCHED_NS = 60_000_000
 """Longer than this it isn't, if little is seen for want of cores."""
-LEAST_BUSY = 0.5
-"""Threads for functions that compute for so much of their time are tried with two blocks first."""
 RISKED_S = 0.003
 """That is done for such a gain, as the memory of another thread has to be made for it."""
-WARM_NS, FIRST_WARM_NS, WARM_S = 15_000_000, 50_000_000, 0.0075
-"""After so much work (the first time in a process, which has to import the pool) processes are
-started if, once they are there, they gain so many seconds; after half of it beside a first item,
-which will take longer than it has by then.
-"""
-SEVERAL = 1.25
-"""A function that keeps so many cores busy by itself gains little from more, and whatever starts
-beside it takes a core from all its threads, which wait for each other.
-"""
 EARLY_TIMES, EARLY_S = 1.25, 0.01
 """Others begin elsewhere while the first item runs only if so many times, and seconds, are gained.
 """
-STARTING = 0.75
-"""The share of a rung's start for which the caller goes on; the rest is its own work."""
 MADE_THERE = 4.0
 """Unpickling a function in a worker that has just started, in times of what it was measured with.
 """
-OTHERS = ("interpreters", "cluster")
 
 
 class Judge:
@@ -114,14 +96,10 @@ class Judge:
         self._fn = fn
         self._probe = Probe(fn)
         self._compiled = Compiled(fn, star=star)
+        self._adviser = Adviser(fn, self._probe, self._compiled, rungs, open_rungs, max_workers)
         self._rungs = rungs
-        self._open = frozenset(open_rungs)
-        self._warm = None if "processes" in open_rungs else warm
-        self._max_workers = max_workers
-        self._costs: dict[frozenset[str], dict[str, Any]] = {}
-        self._excluded: dict[str, str] = {
-            name: "not_here" for name in ("threads", "processes", *OTHERS) if name not in rungs
-        }
+        is_open = "processes" in open_rungs
+        self._beside = Beside(fn, self._probe, self._adviser, rungs, None if is_open else warm)
         self._where = CALLER
         self._size = 1
         self._look_at_ns = FIRST_LOOK_NS
@@ -130,12 +108,8 @@ class Judge:
         self._stay = Stay(CALLER, 1)
         self._was_early = self._has_erred = False
         self._early_busy: float | None = None
-        self._lock = threading.Lock()
-        self._go: tuple[int | None, Callable[[str], None]] | None = None
         self._returns = 0
-        self._slow: dict[str, float] = {}
         self._is_unsendable: bool | None = None
-        self._has_all: bool | None = None
 
     # -- in the caller -------------------------------------------------------------------
 
@@ -149,7 +123,7 @@ class Judge:
         """The caller ran these items; if one `failed` its value is None."""
         self._probe.on_block(items, values, failed, wall_ns, cpu_ns)
         if not self._compiled.agrees(values, wall_ns / len(items), failed=failed):
-            self._exclude_refused()
+            self._adviser.exclude_refused()
             if self._where == "native":
                 self._where, self._was_early, self._has_erred = CALLER, False, True
                 self.reason = f"serial: {self._compiled.refusal}"
@@ -179,29 +153,17 @@ class Judge:
         return self._where
 
     def _is_time(self) -> bool:
-        return self._is_warm() or self._probe.wall_ns >= self._look_at_ns
+        return self._beside.is_warm() or self._probe.wall_ns >= self._look_at_ns
 
     def _is_settled(self) -> bool:
         """Whether the caller goes on for a while, with items that it may keep some of."""
         is_light = self._probe.item_bytes() < LIGHT_BYTES
-        is_calm = self._watch is None and not self._is_starting()
+        is_calm = self._watch is None and not self._beside.is_starting()
         return self._where == CALLER and is_light and is_calm
-
-    def _is_starting(self) -> bool:
-        return self._warm is not None and self._warm.has_begun
-
-    def _is_warm(self) -> bool:
-        """Whether it is news that the workers have started."""
-        warm = self._warm
-        if warm is None or not (warm.has_failed or warm.is_ready):
-            return False
-        self._warm = None
-        if not warm.has_failed:
-            self._open |= {"processes"}
-        return True
 
     def _look(self, left: int | None) -> None:
         """Decides, if it is time to."""
+        self._beside.stop_looking()  # beside a thread nothing may be forked
         probe = self._probe
         to_come_ns = (probe.done if left is None else left) * probe.item_ns()
         if to_come_ns < LEAST_WORK_NS:
@@ -210,67 +172,30 @@ class Judge:
         if "native" in self._rungs and self._compiled.may_be_tried(to_come_ns):
             self._try_compiled()
         if self._watch is None:
-            verdict = self._advice(left)
+            verdict = self._adviser.weighed(left)
             if self._is_too_close(verdict, to_come_ns):
                 self._look_at_ns = int(probe.wall_ns * GROWTH)
-            elif verdict.rung in (CALLER, "native") and not self._may_be_free(left):
+            elif verdict.rung in (CALLER, "native") and not self._adviser.may_be_free(left):
                 self._decide(verdict, left)
-            elif verdict.rung == "processes" and self._needs_state():
+            elif verdict.rung == "processes" and self._adviser.needs_state():
                 self._look(left)
             elif probe.free_share is None:
                 # One block more or a few, to see whether threads would do.
-                self._watch = Watch()
+                self._watch = watch = Watch(lambda passed_ns, share: self._beside.on_tick(watch))
             else:
                 self._decide(verdict, left)
             self._warm_up(left)
         elif self._watch.seen_ns() >= WATCHED_NS or self._watch.passed_ns() >= MOST_WATCHED_NS:
             self._stop_watch()
-            verdict = self._advice(left)
-            if verdict.rung == "processes" and self._needs_state():
-                verdict = self._advice(left)
+            verdict = self._adviser.weighed(left)
+            if verdict.rung == "processes" and self._adviser.needs_state():
+                verdict = self._adviser.weighed(left)
             self._decide(verdict, left)
             self._warm_up(left)
 
     def _warm_up(self, left: int | None) -> None:
-        """Has processes start if they would pay, were they there."""
-        probe, warm = self._probe, self._warm
-        if warm is None or warm.has_begun or self._where != CALLER or probe.wall_ns < _warm_ns():
-            return
-        if probe.busy_cores() > SEVERAL:
-            return
-        if probe.free_share is None or "processes" not in self._rungs:
-            return
-        try:
-            probe.weigh_function(probe.wall_ns / 50)
-        except Unpicklable as error:
-            self._excluded["processes"] = str(error)
-        if "processes" in self._excluded or not probe.is_light():
-            return
-        self._warm_if(self._asked(left, None, warm=True), left)
-
-    def _warm_if(self, verdict: Verdict, left: int | None) -> None:
-        """Has processes start if they are what was found best, would they be there by now."""
-        seconds = _seconds(verdict)
-        if verdict.rung != "processes" or self._needs_state():
-            return
-        if seconds[CALLER] - seconds["processes"] > WARM_S and self._warm is not None:
-            self._begin(self._warm, left)
-
-    def _waits_for_start(self, left: int | None) -> bool:
-        """Whether workers have to start first, and the caller has a use for the time: items which
-        take less.
-        """
-        warm = self._warm
-        if warm is None or warm.has_failed or not self._probe.is_light():
-            return False
-        start_ns = fsum(self._constants()[name] for name in machine.starts("processes"))
-        if self._probe.item_ns() > start_ns / 2:
-            return False
-        self._begin(warm, left)
-        return True
-
-    def _begin(self, warm: Warm, left: int | None) -> None:
-        warm.begin(self._fn, MOST_ITEMS if left is None else left, self._on_ready)
+        if self._where == CALLER and self._probe.free_share is not None:
+            self._beside.warm_up(left)
 
     def _is_too_close(self, verdict: Verdict, to_come_ns: float) -> bool:
         """Whether a little more is worth knowing first: the first items take longer than others,
@@ -278,8 +203,8 @@ class Judge:
         """
         if verdict.rung != "processes":
             return False
-        seconds = _seconds(verdict)
-        share = seconds["processes"] / seconds[CALLER]
+        found = seconds(verdict)
+        share = found["processes"] / found[CALLER]
         if not self._probe.is_light():
             return share > HEAVY_SHARE
         return share > CLOSE_SHARE and self._probe.wall_ns <= to_come_ns * CLOSE_DONE
@@ -289,70 +214,20 @@ class Judge:
         last = self._probe.last
         if last is not None:
             self._compiled.compare(*last, self._probe.item_ns())
-            self._exclude_refused()
-
-    def _exclude_refused(self) -> None:
-        if self._compiled.refusal:
-            self._excluded["native"] = self._compiled.reason
+            self._adviser.exclude_refused()
 
     def called(self, rung: str) -> Callable[..., Any]:
         """What that rung is to call."""
         return self._compiled.function if rung == "native" else self._fn
-
-    def _needs_state(self) -> bool:
-        """Whether the function needs what can't be sent; processes are excluded then."""
-        if self._has_all is None:
-            self._has_all = state.missing(self._fn) is None
-            if not self._has_all:
-                self._excluded["processes"] = "needs_state"
-        return not self._has_all
-
-    def _may_be_free(self, left: int | None) -> bool:
-        """Whether threads would pay, if the function should turn out to let go of the lock."""
-        if self._probe.free_share is not None or "threads" not in self._rungs:
-            return False
-        return self._advice(left, free_share=1.0).rung == "threads"
-
-    def _advice(self, left: int | None, *, free_share: float | None = None) -> Verdict:
-        probe = self._probe
-        try:
-            probe.weigh_data()
-            verdict = self._asked(left, free_share)
-            if verdict.rung != "processes" or probe.is_weighed:
-                return verdict
-            # A function may hold much. Its weight is looked for while less than a sixth of what is
-            # gained has gone into that; whatever weighs more is not worth it, by the model.
-            seconds = _seconds(verdict)
-            probe.weigh_function(1e9 * (seconds[CALLER] - seconds["processes"]) / 6)
-        except Unpicklable as error:
-            self._excluded["processes"] = str(error)
-        return self._asked(left, free_share)
-
-    def _asked(self, left: int | None, free_share: float | None, *, warm: bool = False) -> Verdict:
-        """What the adviser says to what is known; with `warm`, if processes were started."""
-        probe = self._probe
-        measured = probe.measured(left)
-        measured.update(native_ns=self._compiled.item_ns, native_left=self._compiled.left_share)
-        if free_share is not None:
-            measured["free_share"] = free_share
-        constants = self._constants(warm=warm)
-        # While workers start the caller goes on at its own speed, which is half of theirs or less.
-        constants["processes_start_ns"] *= 1 - STARTING / 2
-        excluded = dict(self._excluded)
-        for rung, away_ns in self._slow.items():
-            if away_ns > probe.item_ns() / stay.TOO_SLOW:
-                excluded[rung] = "gain_too_small"
-        return advise(measured, constants, list(excluded.items()))
 
     def _decide(self, verdict: Verdict, left: int | None) -> None:
         self.verdict = verdict
         self.reason = recognise.because(verdict.reason, self._fn, self._probe.free_share)
         self._look_at_ns = int(self._probe.wall_ns * GROWTH)
         if verdict.rung == "threads" and self._probe.busy_cores() > LEAST_BUSY:
-            seconds = _seconds(verdict)
-            gain_s = seconds[CALLER] - seconds["threads"]
-            if self._probe.beside is None and gain_s < RISKED_S:
-                self.reason = f"serial: threads that compute would gain {gain_s * 1e3:.1f} ms"
+            gained_s = gain_s(verdict)
+            if self._probe.beside is None and gained_s < RISKED_S:
+                self.reason = f"serial: threads that compute would gain {gained_s * 1e3:.1f} ms"
                 return
             # Calls that compute share caches and memory, which no probe of one call sees. And in a
             # first one a numerical library may have its own threads still asleep.
@@ -360,7 +235,7 @@ class Judge:
             if self._probe.beside is None:
                 self.reason = "serial: all was done before threads were tried"
                 return
-        if verdict.rung == "processes" and self._waits_for_start(left):
+        if verdict.rung == "processes" and self._beside.waits_for_start(left):
             self.reason = "serial: all was done before workers had started"
             return
         if verdict.rung in self._rungs:
@@ -371,31 +246,22 @@ class Judge:
         busy = self._probe.busy_cores() if self._early_busy is None else self._early_busy
         if rung != "threads" or busy <= LEAST_BUSY:
             return None
-        cores: int = self._constants()["cores"]
+        cores: int = self._adviser.constants()["cores"]
         return min(self._rungs[rung], ceil(cores / min(busy, 1.0)))
 
     def keeps(self, left: int | None) -> int:
         """How many of the items that are `left` the caller should run while the rung starts."""
         item_ns = self._probe.item_ns()
-        if self._was_early or self._where in self._open or not item_ns:
+        if self._was_early or self._where in self._adviser.open or not item_ns:
             return 0
-        constants = self._constants()
-        start_ns = fsum(constants[name] for name in machine.starts(self._where))
+        start_ns = self._adviser.start_ns(self._where)
         if self._where == "processes":
             start_ns += MADE_THERE * self._probe.measured(left)["function_pickle_ns"]
         most = self._probe.done if left is None else left // 3
         return min(int(STARTING * start_ns / item_ns), most)
 
-    def _constants(self, *, warm: bool = False) -> dict[str, Any]:
-        """The machine's, as things are for this map; with `warm`, if processes were started."""
-        open_rungs = self._open | {"processes"} if warm else self._open
-        found = self._costs.get(open_rungs)
-        if found is None:
-            found = machine.here().constants(max_workers=self._max_workers, open_rungs=open_rungs)
-            self._costs[open_rungs] = found
-        return dict(found)
-
     def _leave_for(self, rung: str) -> None:
+        self._beside.stop_looking(wait=False)  # it may be what says so, or wait to say something
         self._where = rung
         self._stay = Stay(rung, self._rungs.get(rung, 1))
         self._probe.lighten()
@@ -415,7 +281,7 @@ class Judge:
         measured = self._probe.measured(left + 1)
         measured.update(wall_ns=[known.python_ns] * FEW, done=1)
         measured.update(native_ns=known.native_ns, native_left=known.left_share)
-        verdict = advise(measured, self._constants(), list(self._excluded.items()))
+        verdict = self._adviser.told(measured)
         if verdict.rung != "native":
             return False
         self.verdict = verdict
@@ -458,12 +324,12 @@ class Judge:
                 probe.weigh_function(passed_ns / 10)
                 self._is_unsendable = False
             except Unpicklable as error:
-                self._excluded["processes"] = str(error)
+                self._adviser.excluded["processes"] = str(error)
                 self._is_unsendable = True
         compiled = self._compiled
         if "native" in self._rungs and compiled.may_be_tried(left * passed_ns):
             compiled.run_ahead(items)
-            self._exclude_refused()
+            self._adviser.exclude_refused()
         if compiled.is_stopped:
             return None  # the item has ended meanwhile
         if compiled.item_ns is not None:
@@ -475,22 +341,19 @@ class Judge:
         measured.update(wall_ns=[float(passed_ns)] * 100, done=1)
         busy = self._early_busy = max(busy, 1.0 - free_share)
         measured.update(busy_cores=busy, free_share=free_share)
-        self._is_warm()
-        excluded = list(self._excluded.items())
-        if self._warm is not None:
-            if passed_ns >= _warm_ns() / 2 and probe.is_light() and busy <= SEVERAL:
-                self._warm_if(advise(measured, self._constants(warm=True), excluded), left)
-            if self._warm.has_begun:
-                excluded.append(("processes", "speed_unknown"))
-        verdict = advise(measured, self._constants(), excluded)
-        seconds = _seconds(verdict)
+        self._beside.is_warm()
+        may_warm = passed_ns >= warm_ns() / 2 and probe.is_light() and busy <= SEVERAL
+        if may_warm:
+            self._beside.warm_if(self._adviser.told(measured, warm=True), left)
+        verdict = self._adviser.told(measured, waits=self._beside.is_starting())
+        found = seconds(verdict)
         if (
             verdict.rung not in self._rungs
-            or seconds[CALLER] < EARLY_TIMES * seconds[verdict.rung]
-            or seconds[CALLER] - seconds[verdict.rung] < EARLY_S
+            or found[CALLER] < EARLY_TIMES * found[verdict.rung]
+            or gain_s(verdict) < EARLY_S
         ):
             return None
-        if verdict.rung == "processes" and (self._needs_state() or not probe.is_weighed):
+        if verdict.rung == "processes" and (self._adviser.needs_state() or not probe.is_weighed):
             return None
         self.verdict = verdict
         early = f"{verdict.reason}, while the first item runs"
@@ -505,35 +368,28 @@ class Judge:
             self._compiled.go_on()
 
     def beside(self, left: int | None, go: Callable[[str], None]) -> Callable[[], None] | None:
-        """A block is about to run, and `left` is what comes after it. If workers are starting just
-        now, `go` has these items begin there as soon as they are ready; it is called from another
-        thread, at most once, and not after what is returned was called: when the block has ended.
+        """A block is about to run, and `left` is what comes after it. If it takes long, or workers
+        are starting just now, `go` has these items begin elsewhere meanwhile; it is called from
+        another thread, at most once, and not after what is returned was called: when the block has
+        ended.
         """
-        # Who has no length is asked for items in the thread that takes the results.
-        if left is None or not self._is_starting():
-            return None
-        with self._lock:
-            self._go = left, go
-        return self._ended
 
-    def _ended(self) -> None:
-        with self._lock:
-            self._go = None
-
-    def _on_ready(self) -> None:
-        """Workers have started, says another thread."""
-        with self._lock:
-            if self._go is None or self._where != CALLER or not self._is_warm():
-                return
-            left, go = self._go
-            verdict = self._asked(left, None)
-            if verdict.rung != "processes":
-                return
+        def leave(rung: str, verdict: Verdict, reason: str) -> None:
             self._was_early = True
             self.verdict = verdict
-            self.reason = recognise.because(verdict.reason, self._fn, self._probe.free_share)
-            self._leave_for(verdict.rung)
-            go(verdict.rung)
+            self.reason = recognise.because(reason, self._fn, self._probe.free_share)
+            self._leave_for(rung)
+            go(rung)
+
+        # Who has no length is asked for items in the thread that takes the results.
+        if left and self._beside.block_begins(self._size, left, leave, self._watch):
+            return self._ended
+        return None
+
+    def _ended(self) -> None:
+        self._beside.block_ended()
+        if self._where != CALLER:
+            self._stop_watch()
 
     def takes_back(self) -> bool:
         """Whether what has begun beside the first item turned out wrong: machine code."""
@@ -549,6 +405,7 @@ class Judge:
     def end(self) -> None:
         """The map is over."""
         self._stop_watch()
+        self._beside.stop_looking()
         self._probe.lighten()
         machine.here().keep()
 
@@ -559,7 +416,7 @@ class Judge:
         so long a wait.
         """
         if self._where == "native" and self._stay.has_begun and self._compiled.looks_left():
-            self._exclude_refused()
+            self._adviser.exclude_refused()
             self._come_back(0, self._compiled.refusal)
             return
         self._stay.add(count, stats, waited_ns)
@@ -571,7 +428,7 @@ class Judge:
     def _come_back(self, away_ns: float, why: str) -> None:
         """The caller measures anew."""
         if away_ns:
-            self._slow[self._where] = away_ns
+            self._adviser.slow[self._where] = away_ns
         self._returns += 1
         self._where = CALLER
         self.reason = f"serial: {why}"
@@ -579,12 +436,3 @@ class Judge:
         self._size = 1
         # Each time it takes twice as long until it may leave again.
         self._look_at_ns = self._probe.wall_ns + 4 * LEAST_WORK_NS * 2**self._returns
-
-
-def _warm_ns() -> int:
-    return WARM_NS if "allcores.pool.executor" in sys.modules else FIRST_WARM_NS
-
-
-def _seconds(verdict: Verdict) -> dict[str, float]:
-    """What each rung is predicted to take."""
-    return {rung: terms[-1][1] for rung, terms in verdict.predictions}

@@ -9,7 +9,7 @@ from itertools import islice
 from .._core import advise
 from ..pool import codec, nesting
 from . import machine, recognise
-from .choose import OTHERS
+from .adviser import OTHERS
 from .compiled import Compiled
 from .leverage import leverage_words
 from .probe import Probe, Unpicklable

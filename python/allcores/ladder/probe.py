@@ -31,6 +31,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .overdue import Moment
+
 BLOCKS_KEPT = 24
 """Blocks whose durations count: what was long ago says less."""
 SHORT_NS = 100_000
@@ -127,6 +129,21 @@ class Probe:
         alone_ns = sorted(self._items_ns())
         usual_ns = alone_ns[(len(alone_ns) - 1) // 2] if alone_ns else item_ns
         self.beside = max(item_ns / max(min(usual_ns, self.item_ns()), 1.0), 1.0)
+
+    @contextmanager
+    def as_if_ended(self, count: int, passed: Moment) -> Iterator[None]:
+        """Meanwhile a block of so many items, which still runs, counts as one that took so long,
+        unless it may well end in time.
+        """
+        before = self._blocks.copy(), self.done, self.wall_ns
+        if passed.wall_ns > count * self.item_ns():
+            self._blocks.append((count, passed.wall_ns, passed.cpu_ns))
+            self.done += count
+            self.wall_ns += passed.wall_ns
+        try:
+            yield
+        finally:
+            self._blocks, self.done, self.wall_ns = before
 
     @property
     def has_repeated(self) -> bool:

@@ -1,0 +1,102 @@
+"""Sees from a thread that a block in the caller takes long, while it still does.
+
+```
+   caller    ▪▪▪▪▪▪▪▪▪▪▪▪▪▪──────── one long item ────────▪▪▪▪▪▪
+   overdue     ·    ·    ·    ·    !    !     !     !      ·    ·
+```
+
+Among a thousand items of a millisecond may be one of ten seconds, and the caller can't measure it
+before it has ended. What comes after it need not wait: it may begin elsewhere meanwhile.
+
+The thread wakes rarely, for which the caller gives up the interpreter's lock for some microseconds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+LOOK_S, SHARE = 0.004, 8
+"""It wakes so often at most, and once in that part of the work before; no block that takes less is
+long.
+"""
+GROWTH = 1.33
+"""It speaks again of a block that has taken so many times as long."""
+IDLE_S = 0.1
+"""It ends when there was no block for so long: nobody may ask for a result any more."""
+
+
+class Moment:
+    """Nanoseconds of time, and of processor time that this process has used."""
+
+    __slots__ = ("cpu_ns", "wall_ns")
+
+    def __init__(self, wall_ns: int, cpu_ns: int) -> None:
+        self.wall_ns = wall_ns
+        self.cpu_ns = cpu_ns
+
+
+def now() -> Moment:
+    """This one, by clocks of their own."""
+    return Moment(time.perf_counter_ns(), time.process_time_ns())
+
+
+def since(begun: Moment) -> Moment:
+    """What has passed."""
+    here = now()
+    return Moment(here.wall_ns - begun.wall_ns, here.cpu_ns - begun.cpu_ns)
+
+
+class Overdue:
+    """`on_long` is called in a thread of ours with what a block has taken by now, and returns
+    whether to go on looking.
+
+    Attributes:
+        has_ended: whether nobody looks any more.
+    """
+
+    def __init__(self, on_long: Callable[[Moment], bool], done_ns: int) -> None:
+        """The caller has worked for so long before."""
+        self._on_long = on_long
+        self._look_s = max(LOOK_S, done_ns / 1e9 / SHARE)
+        self._begun: Moment | None = None
+        self.has_ended = False
+        self._stop = threading.Lock()
+        self._stop.acquire()
+        self._thread = threading.Thread(target=self._run, name="allcores-overdue", daemon=True)
+        self._thread.start()
+
+    def block_begins(self, begun: Moment) -> None:
+        """A block runs in the caller, since then."""
+        self._begun = begun
+
+    def block_ended(self) -> None:
+        """It has."""
+        self._begun = None
+
+    def _run(self) -> None:
+        last, speaks_ns, idle_s = self._begun, 0.0, 0.0
+        while not self._stop.acquire(True, self._look_s):
+            begun = self._begun
+            idle_s = 0.0 if begun else idle_s + self._look_s
+            if idle_s >= IDLE_S:
+                break
+            if begun is None:
+                continue
+            if begun is not last:
+                last, speaks_ns = begun, self._look_s * 1e9
+            passed = since(begun)
+            if passed.wall_ns >= speaks_ns:
+                speaks_ns = passed.wall_ns * GROWTH
+                if not self._on_long(passed):
+                    break
+        self.has_ended = True
+
+    def stop(self, *, wait: bool) -> None:
+        """Ends the thread. Who does not say so in `on_long`, and has no lock that this takes, may
+        `wait` for that.
+        """
+        self._stop.release()
+        if wait and threading.current_thread() is not self._thread:
+            self._thread.join()

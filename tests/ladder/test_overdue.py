@@ -1,0 +1,216 @@
+"""A block in the caller that takes long is seen while it runs, and what comes after it goes on."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import allcores
+from allcores.ladder import beside, overdue
+from allcores.ladder.choose import Judge
+from allcores.ladder.overdue import Moment, Overdue, now
+from allcores.ladder.probe import Probe
+
+pytestmark = pytest.mark.usefixtures("two_cores")
+
+LONG = Moment(400_000_000, 400_000_000)
+
+
+def test_block_is_spoken_of_while_it_runs_and_more_rarely_the_longer_it_takes() -> None:
+    spoken: list[int] = []
+    is_enough = threading.Event()
+
+    def on_long(passed: Moment) -> bool:
+        spoken.append(passed.wall_ns)
+        if len(spoken) == 5:
+            is_enough.set()
+        return len(spoken) < 5
+
+    watcher = Overdue(on_long, 0)
+    watcher.block_begins(now())
+    assert is_enough.wait(50)
+    watcher.stop(wait=True)
+    assert spoken[0] >= overdue.LOOK_S * 1e9
+    assert all(later >= overdue.GROWTH * one for one, later in itertools.pairwise(spoken))
+    assert watcher.has_ended
+
+
+def test_new_block_is_no_older_than_it_is() -> None:
+    spoken: list[int] = []
+    watcher = Overdue(lambda passed: spoken.append(passed.wall_ns) is None, 0)
+    begun_ns = time.perf_counter_ns()
+    while time.perf_counter_ns() - begun_ns < 100_000_000:
+        watcher.block_begins(now())
+        last_ns = time.perf_counter_ns()
+        while time.perf_counter_ns() - last_ns < 500_000:
+            pass
+        watcher.block_ended()
+    watcher.stop(wait=True)
+    # Where others have the cores, a block may really take longer.
+    assert all(passed_ns < 100_000_000 for passed_ns in spoken)
+
+
+def test_after_much_work_it_looks_rarely() -> None:
+    assert Overdue(lambda *_: False, 0)._look_s == overdue.LOOK_S
+    watcher = Overdue(lambda *_: False, 80_000_000_000)
+    assert watcher._look_s == 10.0
+    watcher.stop(wait=True)  # which does not take so long
+
+
+def test_thread_ends_where_nobody_asks_for_results() -> None:
+    watcher = Overdue(lambda *_: True, 0)
+    watcher.block_begins(now())
+    watcher.block_ended()
+    watcher._thread.join(50)
+    assert watcher.has_ended
+    watcher.stop(wait=True)
+
+
+def test_running_block_counts_only_meanwhile() -> None:
+    probe = Probe(abs)
+    probe.on_block([1], [1], False, 1_000_000, 1_000_000)
+    with probe.as_if_ended(1, Moment(9_000_000, 1_000_000)):
+        assert (probe.done, probe.wall_ns, probe.item_ns()) == (2, 10_000_000, 5e6)
+        assert probe.busy_cores() < 1.0
+    assert (probe.done, probe.wall_ns, probe.item_ns()) == (1, 1_000_000, 1e6)
+
+
+class Started:
+    """Workers that were started, or not."""
+
+    has_begun = is_ready = has_failed = False
+
+    def begin(self, *_: Any) -> None:
+        self.has_begun = True
+
+
+def short(
+    open_rungs: set[str], fn: Any = abs, *, cores: float = 1.0, free: float | None = 0.0
+) -> tuple[Judge, Started, list[str]]:
+    """The judge of a map with short items, that have used so many cores; and where others went."""
+    warm: Any = Started()
+    judge = Judge(fn, {"threads": 6, "processes": 2}, open_rungs, warm=warm)
+    judge._probe.free_share = free
+    for _ in range(200):
+        judge.on_block([1], [1], False, 15_000, int(15_000 * cores))
+        assert judge.where(100) == "serial"
+    judge._size = 1
+    went: list[str] = []
+    judge.beside(100, went.append)
+    return judge, warm, went
+
+
+def test_workers_start_while_a_block_takes_long() -> None:
+    judge, warm, went = short(set())
+    judge._beside._on_long(Moment(300_000, 300_000))
+    assert not warm.has_begun
+    assert judge._beside._on_long(LONG)
+    assert warm.has_begun
+    assert not went
+    warm.is_ready = True
+    assert not judge._beside._on_long(LONG)
+    assert went == ["processes"]
+    judge.end()
+
+
+def test_workers_that_are_there_get_the_other_items_at_once() -> None:
+    judge, _, went = short({"processes"})
+    assert not judge._beside._on_long(LONG)
+    assert went == ["processes"]
+    judge._ended()
+    assert judge.where(100) == "processes"
+    assert judge.keeps(100) == 0
+    judge.end()
+
+
+def test_items_after_one_that_waits_go_to_threads() -> None:
+    judge, _, went = short(set(), free=None)
+    judge._probe._blocks.clear()
+    assert not judge._beside._on_long(Moment(LONG.wall_ns, 0))
+    assert went == ["threads"]
+    judge.end()
+
+
+@pytest.mark.parametrize("fn", [threading.Lock().acquire, lambda _: LOCK])
+def test_function_that_can_not_be_sent_stays(fn: Any) -> None:
+    judge, warm, went = short({"processes"}, fn)
+    judge._beside._on_long(LONG)
+    judge.end()
+    judge, warm, more = short(set(), fn)
+    judge._beside._on_long(LONG)
+    judge.end()
+    assert not went
+    assert not more
+    assert not warm.has_begun
+
+
+LOCK = threading.Lock()
+
+
+def test_nothing_begins_once_the_block_has_ended() -> None:
+    judge, _, went = short({"processes"})
+    judge._ended()
+    assert judge._beside._on_long(LONG)
+    assert not went
+    judge.end()
+
+
+def test_server_is_not_started_for_what_a_fork_does_sooner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process without threads: what starts beside a block must be a server, which takes longer
+    than a block that ends soon."""
+    monkeypatch.setattr(beside, "would_fork", lambda *, own: own == 1)
+    judge, warm, _ = short(set())
+    assert judge._beside._on_long(Moment(50_000_000, 50_000_000))
+    assert not warm.has_begun
+    judge._beside._on_long(LONG)
+    assert warm.has_begun
+    judge.end()
+
+
+def test_no_thread_looks_beside_a_function_with_threads_of_its_own() -> None:
+    """It would take a core from them, and they wait for each other."""
+    judge, *_ = short(set(), cores=1.9)
+    assert judge._beside._overdue is None
+
+
+def test_no_thread_is_there_when_it_is_decided() -> None:
+    """Workers can't be forked beside one."""
+    judge, *_ = short(set())
+    assert judge._beside._overdue is not None
+    judge._look(100)
+    assert judge._beside._overdue is None
+    judge.end()
+
+
+def released(path: str, role: str) -> str:
+    """A short item; one that takes until a later one has run, or that later one."""
+    if role == "last":
+        Path(path).touch()
+    while role == "long" and not Path(path).exists():
+        end = time.perf_counter() + 0.02  # who gives the lock up often keeps others from it
+        while time.perf_counter() < end:
+            pass
+    sum(range(50_000))
+    return role
+
+
+@pytest.mark.parametrize("has_threads", [False, True])
+def test_items_after_a_long_one_run_meanwhile(tmp_path: Path, has_threads: bool) -> None:
+    """Or it would never end."""
+    may_end = threading.Event()
+    if has_threads:
+        other = threading.Thread(target=may_end.wait)
+        other.start()
+    roles = ["short"] * 20 + ["long"] + ["short"] * 20 + ["last"]
+    path = str(tmp_path / "go")
+    assert list(allcores.map(released, [path] * len(roles), roles, max_workers=2)) == roles
+    may_end.set()
+    if has_threads:
+        other.join()
