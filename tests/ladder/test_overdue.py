@@ -12,27 +12,28 @@ import pytest
 
 import allcores
 from allcores.ladder import beside, overdue
+from allcores.ladder.beside import Running
 from allcores.ladder.choose import Judge
-from allcores.ladder.overdue import Moment, Overdue, now
+from allcores.ladder.overdue import Overdue
 from allcores.ladder.probe import Probe
 
 pytestmark = pytest.mark.usefixtures("two_cores")
 
-LONG = Moment(400_000_000, 400_000_000)
+LONG_NS = 400_000_000
 
 
 def test_block_is_spoken_of_while_it_runs_and_more_rarely_the_longer_it_takes() -> None:
     spoken: list[int] = []
     is_enough = threading.Event()
 
-    def on_long(passed: Moment) -> bool:
-        spoken.append(passed.wall_ns)
+    def on_long(passed_ns: int) -> bool:
+        spoken.append(passed_ns)
         if len(spoken) == 5:
             is_enough.set()
         return len(spoken) < 5
 
     watcher = Overdue(on_long, 0)
-    watcher.block_begins(now())
+    watcher.block_begins(time.perf_counter_ns())
     assert is_enough.wait(50)
     watcher.stop(wait=True)
     assert spoken[0] >= overdue.LOOK_S * 1e9
@@ -42,10 +43,10 @@ def test_block_is_spoken_of_while_it_runs_and_more_rarely_the_longer_it_takes() 
 
 def test_new_block_is_no_older_than_it_is() -> None:
     spoken: list[int] = []
-    watcher = Overdue(lambda passed: spoken.append(passed.wall_ns) is None, 0)
+    watcher = Overdue(lambda passed_ns: spoken.append(passed_ns) is None, 0)
     begun_ns = time.perf_counter_ns()
     while time.perf_counter_ns() - begun_ns < 100_000_000:
-        watcher.block_begins(now())
+        watcher.block_begins(time.perf_counter_ns())
         last_ns = time.perf_counter_ns()
         while time.perf_counter_ns() - last_ns < 500_000:
             pass
@@ -64,7 +65,7 @@ def test_after_much_work_it_looks_rarely() -> None:
 
 def test_thread_ends_where_nobody_asks_for_results() -> None:
     watcher = Overdue(lambda *_: True, 0)
-    watcher.block_begins(now())
+    watcher.block_begins(time.perf_counter_ns())
     watcher.block_ended()
     watcher._thread.join(50)
     assert watcher.has_ended
@@ -74,7 +75,7 @@ def test_thread_ends_where_nobody_asks_for_results() -> None:
 def test_running_block_counts_only_meanwhile() -> None:
     probe = Probe(abs)
     probe.on_block([1], [1], False, 1_000_000, 1_000_000)
-    with probe.as_if_ended(1, Moment(9_000_000, 1_000_000)):
+    with probe.as_if_ended(1, 9_000_000, 0.1):
         assert (probe.done, probe.wall_ns, probe.item_ns()) == (2, 10_000_000, 5e6)
         assert probe.busy_cores() < 1.0
     assert (probe.done, probe.wall_ns, probe.item_ns()) == (1, 1_000_000, 1e6)
@@ -107,20 +108,21 @@ def short(
 
 def test_workers_start_while_a_block_takes_long() -> None:
     judge, warm, went = short(set())
-    judge._beside._on_long(Moment(300_000, 300_000))
+    judge._beside._on_long(300_000)
     assert not warm.has_begun
-    assert judge._beside._on_long(LONG)
+    assert judge._beside._on_long(LONG_NS)
     assert warm.has_begun
     assert not went
     warm.is_ready = True
-    assert not judge._beside._on_long(LONG)
+    assert not judge._beside._on_long(LONG_NS)
     assert went == ["processes"]
     judge.end()
 
 
 def test_workers_that_are_there_get_the_other_items_at_once() -> None:
     judge, _, went = short({"processes"})
-    assert not judge._beside._on_long(LONG)
+    assert not judge._beside._on_long(LONG_NS)
+    assert judge._beside._on_long(LONG_NS)
     assert went == ["processes"]
     judge._ended()
     assert judge.where(100) == "processes"
@@ -128,21 +130,39 @@ def test_workers_that_are_there_get_the_other_items_at_once() -> None:
     judge.end()
 
 
-def test_items_after_one_that_waits_go_to_threads() -> None:
-    judge, _, went = short(set(), free=None)
+@pytest.mark.parametrize(("busy", "expected"), [(0.0, ["threads"]), (0.9, []), (None, [])])
+def test_items_after_one_that_waits_go_to_threads(
+    monkeypatch: pytest.MonkeyPatch, busy: float | None, expected: list[str]
+) -> None:
+    """Not after one of which that isn't known."""
+    judge, warm, went = short(set(), free=None)
+    warm.has_begun = True
     judge._probe._blocks.clear()
-    assert not judge._beside._on_long(Moment(LONG.wall_ns, 0))
-    assert went == ["threads"]
+    monkeypatch.setattr(Running, "busy_cores", lambda self: busy)
+    judge._beside._on_long(LONG_NS)
+    assert went == expected
     judge.end()
+
+
+def test_wait_for_a_core_is_no_wait() -> None:
+    """A thread that computes is seen to, however busy others keep the cores."""
+    running = Running(1, 1, lambda *_: None)
+    assert running.busy_cores() is None
+    end_ns = time.thread_time_ns() + 50_000_000
+    while time.thread_time_ns() < end_ns:
+        pass
+    assert (running.busy_cores() or 1.0) > 0.7
+    threading.Event().wait(0.1)
+    assert (running.busy_cores() or 0.0) < 0.5
 
 
 @pytest.mark.parametrize("fn", [threading.Lock().acquire, lambda _: LOCK])
 def test_function_that_can_not_be_sent_stays(fn: Any) -> None:
     judge, warm, went = short({"processes"}, fn)
-    judge._beside._on_long(LONG)
+    judge._beside._on_long(LONG_NS)
     judge.end()
     judge, warm, more = short(set(), fn)
-    judge._beside._on_long(LONG)
+    judge._beside._on_long(LONG_NS)
     judge.end()
     assert not went
     assert not more
@@ -155,7 +175,7 @@ LOCK = threading.Lock()
 def test_nothing_begins_once_the_block_has_ended() -> None:
     judge, _, went = short({"processes"})
     judge._ended()
-    assert judge._beside._on_long(LONG)
+    assert judge._beside._on_long(LONG_NS)
     assert not went
     judge.end()
 
@@ -167,9 +187,9 @@ def test_server_is_not_started_for_what_a_fork_does_sooner(
     than a block that ends soon."""
     monkeypatch.setattr(beside, "would_fork", lambda *, own: own == 1)
     judge, warm, _ = short(set())
-    assert judge._beside._on_long(Moment(50_000_000, 50_000_000))
+    assert judge._beside._on_long(50_000_000)
     assert not warm.has_begun
-    judge._beside._on_long(LONG)
+    judge._beside._on_long(LONG_NS)
     assert warm.has_begun
     judge.end()
 

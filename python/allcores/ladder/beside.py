@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 
+from .._core import waited_ns
 from ..pool.start import would_fork
 from .adviser import seconds
 from .caller import CALLER
-from .overdue import Moment, Overdue, now, since
-from .watch import hurried
+from .overdue import Overdue
+from .watch import clock_of_this_thread, hurried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,10 +60,27 @@ class Running:
     """
 
     def __init__(self, count: int, left: int, leave: Leave) -> None:
-        self.begun = now()
+        self.begun_ns = time.perf_counter_ns()
         self.count = count
         self.left = left
         self.leave = leave
+        self._thread = threading.get_native_id()
+        self._clock = clock_of_this_thread()
+        self._last: tuple[int, ...] | None = None
+
+    def busy_cores(self) -> float | None:
+        """Cores that it keeps busy since this was asked last, as if it had waited for none; None if
+        that can't be said, as at the first time.
+        """
+        clocks = time.perf_counter_ns(), self._clock(), time.process_time_ns()
+        now = (*clocks, waited_ns(self._thread))
+        last, self._last = self._last, now
+        if last is None:
+            return None
+        # The clock of the process is late for what its other threads do.
+        wall_ns, *busy_ns, delay_ns = (here - there for here, there in zip(now, last, strict=True))
+        able_ns = wall_ns - delay_ns
+        return max(busy_ns) / able_ns if able_ns > wall_ns / 2 else None
 
 
 class Beside:
@@ -145,7 +164,7 @@ class Beside:
         `block_ended`. A `watch`, if there is one, says `on_tick`.
         """
         running = Running(count, left, leave)
-        is_looked_at = watch is not None or self._looks_for_long_ones(running.begun)
+        is_looked_at = watch is not None or self._looks_for_long_ones(running.begun_ns)
         if not (is_looked_at or self.is_starting()):
             return False
         with self._lock:
@@ -159,14 +178,14 @@ class Beside:
             if self._overdue is not None:
                 self._overdue.block_ended()
 
-    def _looks_for_long_ones(self, begun: Moment) -> bool:
+    def _looks_for_long_ones(self, begun_ns: int) -> bool:
         overdue = self._overdue
         if overdue is None or overdue.has_ended:
             probe = self._probe
             if not self._rungs or probe.wall_ns < LEAST_WORK_NS or probe.busy_cores() > SEVERAL:
                 return False
             overdue = self._overdue = Overdue(self._on_long, probe.wall_ns)
-        overdue.block_begins(begun)
+        overdue.block_begins(begun_ns)
         return True
 
     def stop_looking(self, *, wait: bool = True) -> None:
@@ -182,22 +201,17 @@ class Beside:
             return True
         if watch.seen_ns() >= LEAST_LONG_NS:
             self._probe.free_share = watch.share()
-        return self._on_long(since(running.begun))
+        return self._on_long(time.perf_counter_ns() - running.begun_ns)
 
-    def _on_long(self, passed: Moment) -> bool:
-        """The block has taken so much by now; whether there may be more to say."""
+    def _on_long(self, passed_ns: int) -> bool:
+        """The block has taken so long by now; whether there may be more to say."""
         with self._lock:
             running = self._running
-            if running is None or passed.wall_ns < self._least_long_ns(running):
+            if running is None or passed_ns < self._least_long_ns(running):
                 return True
             self.is_warm()
-            with hurried(), self._probe.as_if_ended(running.count, passed):
-                self._send(running, passed)
-                has_gone = self._running is None
-                if not has_gone and self._may_start_beside(passed) and self._may_warm():
-                    verdict = self._adviser.asked(running.left, warm=True)
-                    if _gain_beside_s(verdict, passed) > WARM_S:
-                        self._begin_if_sendable(running.left)
+            with hurried():
+                self._consider(running, passed_ns)
             return self._running is not None
 
     def _on_ready(self) -> None:
@@ -205,38 +219,43 @@ class Beside:
         with self._lock:
             running = self._running
             if running is not None and self.is_warm():
-                passed = since(running.begun)
-                with self._probe.as_if_ended(running.count, passed):
-                    self._send(running, passed)
+                self._consider(running, time.perf_counter_ns() - running.begun_ns)
 
     def _least_long_ns(self, running: Running) -> float:
         return max(LONG * running.count * self._probe.item_ns(), LEAST_LONG_NS)
 
-    def _send(self, running: Running, passed: Moment) -> None:
-        """Has the items after the block begin where they do best, if that is open. The block is
-        taken to be one that ends now.
+    def _consider(self, running: Running, passed_ns: int) -> None:
+        """Has the items after the block begin where they do best, if that is open, or workers
+        start. The block is taken to be one that ends now.
         """
-        verdict = self._adviser.asked(running.left)
-        rung, reason = verdict.rung, verdict.reason
-        is_long = passed.wall_ns >= LEAST_LONG_NS
-        if rung == CALLER and is_long and _gain_beside_s(verdict, passed) > WARM_S:
-            rung, reason = "processes", "processes: others need not wait for an item that is long"
-        if self._may_leave_for(rung, passed):
-            self._running = None
-            running.leave(rung, verdict, reason)
+        is_long = passed_ns >= self._least_long_ns(running)
+        busy, usual = running.busy_cores(), self._probe.busy_cores()
+        with self._probe.as_if_ended(running.count, passed_ns, usual if busy is None else busy):
+            verdict = self._adviser.asked(running.left)
+            rung, reason = verdict.rung, verdict.reason
+            if rung == CALLER and is_long and _gain_beside_s(verdict, passed_ns) > WARM_S:
+                rung, reason = "processes", "processes: others need not wait for a long item"
+            if self._may_leave_for(rung, busy, passed_ns):
+                self._running = None
+                running.leave(rung, verdict, reason)
+            elif is_long and self._may_start_beside(passed_ns) and self._may_warm():
+                verdict = self._adviser.asked(running.left, warm=True)
+                if _gain_beside_s(verdict, passed_ns) > WARM_S:
+                    self._begin_if_sendable(running.left)
 
-    def _may_leave_for(self, rung: str, passed: Moment) -> bool:
+    def _may_leave_for(self, rung: str, busy: float | None, passed_ns: int) -> bool:
+        """Whether that rung is open, and a block that keeps so many cores busy may run there."""
         if rung == "threads":
-            return self._probe.busy_cores() <= LEAST_BUSY
+            return busy is not None and busy <= LEAST_BUSY
         is_open = rung == "processes" and rung in self._adviser.open
-        is_sent = is_open and self._adviser.is_sent_at_once(passed.wall_ns / 10)
+        is_sent = is_open and self._adviser.is_sent_at_once(passed_ns / 10)
         return is_sent and not self._adviser.needs_state()
 
-    def _may_start_beside(self, passed: Moment) -> bool:
+    def _may_start_beside(self, passed_ns: int) -> bool:
         """Whether workers may start while the block runs: a fork, once it has ended, takes less
         than a server that starts now.
         """
-        return not would_fork(own=1) or passed.wall_ns > self._adviser.value("server_start_ns")
+        return not would_fork(own=1) or passed_ns > self._adviser.value("server_start_ns")
 
 
 def warm_ns() -> int:
@@ -250,11 +269,11 @@ def gain_s(verdict: Verdict) -> float:
     return found[CALLER] - found[verdict.rung]
 
 
-def _gain_beside_s(verdict: Verdict, passed: Moment) -> float:
+def _gain_beside_s(verdict: Verdict, passed_ns: int) -> float:
     """What processes gain over a caller that runs a long block, and begins with what comes after it
     when that has ended: in as much time again, for nobody knows better.
     """
     found = seconds(verdict)
     if verdict.rung not in (CALLER, "processes") or "processes" not in found:
         return 0.0
-    return found[CALLER] - max(found["processes"] - passed.wall_ns / 1e9, 0.0)
+    return found[CALLER] - max(found["processes"] - passed_ns / 1e9, 0.0)

@@ -27,69 +27,48 @@ IDLE_S = 0.1
 """It ends when there was no block for so long: nobody may ask for a result any more."""
 
 
-class Moment:
-    """Nanoseconds of time, and of processor time that this process has used."""
-
-    __slots__ = ("cpu_ns", "wall_ns")
-
-    def __init__(self, wall_ns: int, cpu_ns: int) -> None:
-        self.wall_ns = wall_ns
-        self.cpu_ns = cpu_ns
-
-
-def now() -> Moment:
-    """This one, by clocks of their own."""
-    return Moment(time.perf_counter_ns(), time.process_time_ns())
-
-
-def since(begun: Moment) -> Moment:
-    """What has passed."""
-    here = now()
-    return Moment(here.wall_ns - begun.wall_ns, here.cpu_ns - begun.cpu_ns)
-
-
 class Overdue:
-    """`on_long` is called in a thread of ours with what a block has taken by now, and returns
-    whether to go on looking.
+    """`on_long` is called in a thread of ours with the nanoseconds that a block has taken by now,
+    and returns whether to go on looking.
 
     Attributes:
         has_ended: whether nobody looks any more.
     """
 
-    def __init__(self, on_long: Callable[[Moment], bool], done_ns: int) -> None:
+    def __init__(self, on_long: Callable[[int], bool], done_ns: int) -> None:
         """The caller has worked for so long before."""
         self._on_long = on_long
         self._look_s = max(LOOK_S, done_ns / 1e9 / SHARE)
-        self._begun: Moment | None = None
+        self._begun_ns: int | None = None
         self.has_ended = False
         self._stop = threading.Lock()
         self._stop.acquire()
         self._thread = threading.Thread(target=self._run, name="allcores-overdue", daemon=True)
         self._thread.start()
 
-    def block_begins(self, begun: Moment) -> None:
+    def block_begins(self, begun_ns: int) -> None:
         """A block runs in the caller, since then."""
-        self._begun = begun
+        self._begun_ns = begun_ns
 
     def block_ended(self) -> None:
         """It has."""
-        self._begun = None
+        self._begun_ns = None
 
     def _run(self) -> None:
-        last, speaks_ns, idle_s = self._begun, 0.0, 0.0
+        last_ns, speaks_ns, idle_s = self._begun_ns, 0.0, 0.0
         while not self._stop.acquire(True, self._look_s):
-            begun = self._begun
-            idle_s = 0.0 if begun else idle_s + self._look_s
+            begun_ns = self._begun_ns
+            idle_s = 0.0 if begun_ns else idle_s + self._look_s
             if idle_s >= IDLE_S:
                 break
-            if begun is None:
+            if begun_ns is None:
                 continue
-            if begun is not last:
-                last, speaks_ns = begun, self._look_s * 1e9
-            passed = since(begun)
-            if passed.wall_ns >= speaks_ns:
-                speaks_ns = passed.wall_ns * GROWTH
-                if not self._on_long(passed):
+            if begun_ns != last_ns:
+                last_ns, speaks_ns = begun_ns, self._look_s * 1e9
+            passed_ns = time.perf_counter_ns() - begun_ns
+            if passed_ns >= speaks_ns:
+                speaks_ns = passed_ns * GROWTH
+                if not self._on_long(passed_ns):
                     break
         self.has_ended = True
 

@@ -31,8 +31,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .overdue import Moment
-
 BLOCKS_KEPT = 24
 """Blocks whose durations count: what was long ago says less."""
 SHORT_NS = 100_000
@@ -83,7 +81,8 @@ class Probe:
         self.done = 0
         self.wall_ns = 0
         self.expected_ns = 0.0
-        self._delay_ns = waited_ns(threading.get_native_id())
+        self._thread = threading.get_native_id()
+        self._delay_ns = waited_ns(self._thread)
         self._blocks: deque[tuple[int, int, int]] = deque(maxlen=BLOCKS_KEPT)
         self._sample: tuple[list[Any], list[Any]] | None = None
         self.free_share: float | None = None
@@ -131,15 +130,15 @@ class Probe:
         self.beside = max(item_ns / max(min(usual_ns, self.item_ns()), 1.0), 1.0)
 
     @contextmanager
-    def as_if_ended(self, count: int, passed: Moment) -> Iterator[None]:
-        """Meanwhile a block of so many items, which still runs, counts as one that took so long,
-        unless it may well end in time.
+    def as_if_ended(self, count: int, wall_ns: int, busy: float) -> Iterator[None]:
+        """Meanwhile a block of so many items, which still runs and keeps so many cores busy, counts
+        as one that took so long, unless it may well end in time.
         """
         before = self._blocks.copy(), self.done, self.wall_ns
-        if passed.wall_ns > count * self.item_ns():
-            self._blocks.append((count, passed.wall_ns, passed.cpu_ns))
+        if wall_ns > count * self.item_ns():
+            self._blocks.append((count, wall_ns, int(busy * wall_ns)))
             self.done += count
-            self.wall_ns += passed.wall_ns
+            self.wall_ns += wall_ns
         try:
             yield
         finally:
@@ -197,7 +196,7 @@ class Probe:
         if last_ns >= SHORT_NS and cpu_ns > last_ns:
             # A numerical library starts its threads in the first calls.
             busy = max(busy, cpu_ns / last_ns)
-        waited = (waited_ns(threading.get_native_id()) - self._delay_ns) / max(self.wall_ns, 1)
+        waited = (waited_ns(self._thread) - self._delay_ns) / max(self.wall_ns, 1)
         return busy / (1.0 - waited) if busy < 1.0 and 0.0 < waited < 1.0 - busy / 2 else busy
 
     def weigh(self) -> None:

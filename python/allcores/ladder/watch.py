@@ -87,7 +87,7 @@ class Watch:
         self._on_tick: Callable[[int, float], bool] | None = None
         self._free_ns = self._held_ns = 0
         self._watched = self._own = threading.get_native_id()
-        self._clock = _clock_of_this_thread()
+        self._clock = clock_of_this_thread()
         self._stop = threading.Lock()
         self._stop.acquire()
         self._begun_ns = time.perf_counter_ns()
@@ -174,7 +174,7 @@ class Watch:
         return self.share() if self.seen_ns() >= LEAST_WATCHED_NS else None
 
 
-def _clock_of_this_thread() -> Callable[[], int]:
+def clock_of_this_thread() -> Callable[[], int]:
     """The processor time of this thread, to be read from any; where the system has no such clock,
     one that says it never waits.
     """
