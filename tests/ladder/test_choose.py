@@ -16,6 +16,7 @@ import pytest
 from support import rungs
 
 import allcores
+from allcores.ladder import probe as probe_module
 from allcores.ladder import stay
 from allcores.ladder.backends import interpreters
 from allcores.ladder.choose import Judge
@@ -80,6 +81,19 @@ def judged(
 )
 def test_rule(profile: dict[str, Any], expected: str) -> None:
     assert judged(**profile)._where == expected
+
+
+def test_waits_for_a_core_make_no_function_use_more_than_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They were counted from the beginning, and what was between the blocks among them."""
+    delays = iter((0, 4_000_000, 9_000_000))
+    monkeypatch.setattr(probe_module, "waited_ns", lambda thread: next(delays))
+    probe = Probe(abs)
+    probe.on_block([1], [1], False, 10_000_000, 5_000_000)
+    assert probe.busy_cores() == pytest.approx(5 / 6)
+    probe.on_block([1], [1], False, 10_000_000, 9_000_000)
+    assert probe.busy_cores() == 1.0
 
 
 def test_library_that_starts_its_threads_late_is_seen_to_use_the_cores() -> None:

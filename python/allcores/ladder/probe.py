@@ -197,7 +197,10 @@ class Probe:
             # A numerical library starts its threads in the first calls.
             busy = max(busy, cpu_ns / last_ns)
         waited = (waited_ns(self._thread) - self._delay_ns) / max(self.wall_ns, 1)
-        return busy / (1.0 - waited) if busy < 1.0 and 0.0 < waited < 1.0 - busy / 2 else busy
+        if busy >= 1.0 or not 0.0 < waited < 1.0 - busy / 2:
+            return busy
+        # What was waited between the blocks is among it.
+        return min(busy / (1.0 - waited), 1.0)
 
     def weigh(self) -> None:
         """Pickles the function, and a sample of arguments and results. Raises `Unpicklable`."""
