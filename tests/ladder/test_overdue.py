@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import allcores
-from allcores.ladder import beside, overdue
+from allcores.ladder import beside, machine, overdue
 from allcores.ladder.beside import Running
 from allcores.ladder.choose import Judge
 from allcores.ladder.overdue import Overdue
@@ -57,9 +57,8 @@ def test_new_block_is_no_older_than_it_is() -> None:
 
 
 def test_after_much_work_it_looks_rarely() -> None:
-    assert Overdue(lambda *_: False, 0)._look_s == overdue.LOOK_S
     watcher = Overdue(lambda *_: False, 80_000_000_000)
-    assert watcher._look_s == 10.0
+    assert 10.0 <= watcher.look_s() < 20.0
     watcher.stop(wait=True)  # which does not take so long
 
 
@@ -200,13 +199,43 @@ def test_no_thread_looks_beside_a_function_with_threads_of_its_own() -> None:
     assert judge._beside._overdue is None
 
 
-def test_no_thread_is_there_when_it_is_decided() -> None:
-    """Workers can't be forked beside one."""
-    judge, *_ = short(set())
+def test_no_thread_is_there_when_workers_are_forked() -> None:
+    """Beside one they can't be."""
+    judge, warm, _ = short(set())
+    judge._ended()
+    judge._probe.weigh_function()
+    begun: list[object] = []
+    warm.begin = lambda *_: begun.append(judge._beside._overdue)  # type: ignore[method-assign]
     assert judge._beside._overdue is not None
-    judge._look(100)
+    assert judge._beside.waits_for_start(100)
+    assert begun == [None]
+    judge.beside(100, lambda rung: None)
+    assert judge._beside._overdue is not None
+    judge._ended()
+    warm.has_failed = True
+    judge._decide(Chosen("processes"), 100)  # type: ignore[arg-type]
     assert judge._beside._overdue is None
     judge.end()
+
+
+class Chosen:
+    """A verdict."""
+
+    def __init__(self, rung: str) -> None:
+        self.rung = self.reason = rung
+
+
+def test_thread_of_ours_does_not_change_what_a_start_will_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is gone by then."""
+    monkeypatch.setattr(machine, "would_fork", lambda *, own: own == 1)
+    judge, *_ = short(set())
+    judge._adviser._costs.clear()
+    assert judge._adviser.value("processes_start_ns") == machine.USUAL["processes_start_ns"]
+    judge.end()
+    judge._adviser._costs.clear()
+    assert judge._adviser.value("processes_start_ns") > machine.USUAL["processes_start_ns"]
 
 
 def released(path: str, role: str) -> str:

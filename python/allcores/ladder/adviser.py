@@ -32,6 +32,7 @@ class Adviser:
         excluded: the reasons against rungs, as the adviser names them.
         open: rungs that need no start any more.
         slow: what an item took, in nanoseconds, on rungs that were left again.
+        own: threads of ours that will have ended when a rung is started.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Adviser:
         self._has_all: bool | None = None
         self.open = frozenset(open_rungs)
         self.slow: dict[str, float] = {}
+        self.own = 0
         self.excluded: dict[str, str] = {
             name: "not_here" for name in ("threads", "processes", *OTHERS) if name not in rungs
         }
@@ -144,7 +146,9 @@ class Adviser:
         open_rungs = self.open | {"processes"} if warm else self.open
         found = self._costs.get(open_rungs)
         if found is None:
-            found = machine.here().constants(max_workers=self._max_workers, open_rungs=open_rungs)
+            found = machine.here().constants(
+                max_workers=self._max_workers, open_rungs=open_rungs, own=self.own
+            )
             self._costs[open_rungs] = found
         return dict(found)
 

@@ -154,6 +154,8 @@ class Beside:
             self._begin(self._warm, left)
 
     def _begin(self, warm: Warm, left: int | None) -> None:
+        if self._running is None:
+            self.stop_looking()  # beside a thread nothing may be forked
         warm.begin(self._fn, MOST_ITEMS if left is None else left, self._on_ready)
 
     # -- a block that runs ---------------------------------------------------------------
@@ -185,6 +187,7 @@ class Beside:
             if not self._rungs or probe.wall_ns < LEAST_WORK_NS or probe.busy_cores() > SEVERAL:
                 return False
             overdue = self._overdue = Overdue(self._on_long, probe.wall_ns)
+            self._adviser.own = 1
         overdue.block_begins(begun_ns)
         return True
 
@@ -193,6 +196,7 @@ class Beside:
         overdue, self._overdue = self._overdue, None
         if overdue is not None:
             overdue.stop(wait=wait)
+            self._adviser.own = 0
 
     def on_tick(self, watch: Watch) -> bool:
         """The watch looks for them, too; whether there may be more to say."""

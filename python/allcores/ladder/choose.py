@@ -163,8 +163,9 @@ class Judge:
 
     def _look(self, left: int | None) -> None:
         """Decides, if it is time to."""
-        self._beside.stop_looking()  # beside a thread nothing may be forked
         probe = self._probe
+        if probe.busy_cores() > SEVERAL:
+            self._beside.stop_looking()
         to_come_ns = (probe.done if left is None else left) * probe.item_ns()
         if to_come_ns < LEAST_WORK_NS:
             self._look_at_ns = int(probe.wall_ns * GROWTH)
@@ -180,7 +181,8 @@ class Judge:
             elif verdict.rung == "processes" and self._adviser.needs_state():
                 self._look(left)
             elif probe.free_share is None:
-                # One block more or a few, to see whether threads would do.
+                # One block more or a few, to see whether threads would do. It sees long ones, too.
+                self._beside.stop_looking()
                 self._watch = watch = Watch(lambda passed_ns, share: self._beside.on_tick(watch))
             else:
                 self._decide(verdict, left)
@@ -239,6 +241,7 @@ class Judge:
             self.reason = "serial: all was done before workers had started"
             return
         if verdict.rung in self._rungs:
+            self._beside.stop_looking()  # beside a thread nothing may be forked
             self._leave_for(verdict.rung)
 
     def workers(self, rung: str) -> int | None:
@@ -261,7 +264,6 @@ class Judge:
         return min(int(STARTING * start_ns / item_ns), most)
 
     def _leave_for(self, rung: str) -> None:
-        self._beside.stop_looking(wait=False)  # it may be what says so, or wait to say something
         self._where = rung
         self._stay = Stay(rung, self._rungs.get(rung, 1))
         self._probe.lighten()
@@ -375,6 +377,8 @@ class Judge:
         """
 
         def leave(rung: str, verdict: Verdict, reason: str) -> None:
+            # It may be what says so, or wait to say something.
+            self._beside.stop_looking(wait=False)
             self._was_early = True
             self.verdict = verdict
             self.reason = recognise.because(reason, self._fn, self._probe.free_share)

@@ -83,16 +83,21 @@ class Machine:
         return self._scaled(name) if known is None else known
 
     def constants(
-        self, *, max_workers: int | None = None, open_rungs: frozenset[str] = frozenset()
+        self,
+        *,
+        max_workers: int | None = None,
+        open_rungs: frozenset[str] = frozenset(),
+        own: int = 0,
     ) -> dict[str, Any]:
         """What `_core.advise` takes: all constants, and how many cores there are.
 
         Args:
             max_workers: of the executor, if it was given.
             open_rungs: those that have been started.
+            own: threads of ours that will have ended when one is.
         """
         found: dict[str, Any] = {name: self.value(name) for name in USUAL}
-        if not would_fork(own=0):
+        if not would_fork(own=own):
             found["processes_start_ns"] = max(
                 found["served_start_ns" if _has_server() else "server_start_ns"],
                 found["processes_start_ns"],

@@ -38,7 +38,7 @@ class Overdue:
     def __init__(self, on_long: Callable[[int], bool], done_ns: int) -> None:
         """The caller has worked for so long before."""
         self._on_long = on_long
-        self._look_s = max(LOOK_S, done_ns / 1e9 / SHARE)
+        self._since_ns = time.perf_counter_ns() - done_ns
         self._begun_ns: int | None = None
         self.has_ended = False
         self._stop = threading.Lock()
@@ -54,17 +54,22 @@ class Overdue:
         """It has."""
         self._begun_ns = None
 
+    def look_s(self) -> float:
+        """How long it sleeps now."""
+        worked_ns = time.perf_counter_ns() - self._since_ns
+        return max(LOOK_S, worked_ns / 1e9 / SHARE)
+
     def _run(self) -> None:
         last_ns, speaks_ns, idle_s = self._begun_ns, 0.0, 0.0
-        while not self._stop.acquire(True, self._look_s):
+        while not self._stop.acquire(True, look_s := self.look_s()):
             begun_ns = self._begun_ns
-            idle_s = 0.0 if begun_ns else idle_s + self._look_s
+            idle_s = 0.0 if begun_ns else idle_s + look_s
             if idle_s >= IDLE_S:
                 break
             if begun_ns is None:
                 continue
             if begun_ns != last_ns:
-                last_ns, speaks_ns = begun_ns, self._look_s * 1e9
+                last_ns, speaks_ns = begun_ns, look_s * 1e9
             passed_ns = time.perf_counter_ns() - begun_ns
             if passed_ns >= speaks_ns:
                 speaks_ns = passed_ns * GROWTH
