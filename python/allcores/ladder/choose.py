@@ -183,7 +183,7 @@ class Judge:
             elif probe.free_share is None:
                 # One block more or a few, to see whether threads would do. It sees long ones, too.
                 self._beside.stop_looking()
-                self._watch = watch = Watch(lambda passed_ns, share: self._beside.on_tick(watch))
+                self._watch = Watch(self._on_tick)
             else:
                 self._decide(verdict, left)
             self._warm_up(left)
@@ -389,6 +389,10 @@ class Judge:
         if left and self._beside.block_begins(self._size, left, leave, self._watch):
             return self._ended
         return None
+
+    def _on_tick(self, passed_ns: int, free_share: float) -> bool:
+        watch = self._watch  # which may be about to be known here, or to end
+        return watch is None or self._beside.on_tick(watch)
 
     def _ended(self) -> None:
         self._beside.block_ended()
