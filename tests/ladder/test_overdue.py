@@ -180,6 +180,34 @@ def test_function_that_can_not_be_sent_stays(fn: Any) -> None:
 LOCK = threading.Lock()
 
 
+class Seen:
+    """A watch that has seen the lock held."""
+
+    def seen_ns(self) -> int:
+        return 50_000_000
+
+    def share(self) -> float:
+        return 0.0
+
+    def stop(self) -> float:
+        return 0.0
+
+
+def test_watch_sees_long_blocks_too() -> None:
+    judge, _, went = short({"processes"}, free=None)
+    assert judge._on_tick(4_000_000, 0.0)
+    running, judge._watch = judge._beside._running, Seen()  # type: ignore[assignment]
+    assert running is not None
+    assert judge._on_tick(4_000_000, 0.0)
+    assert not went
+    running.begun_ns -= LONG_NS
+    assert not judge._on_tick(4_000_000, 0.0)
+    assert went == ["processes"]
+    judge._ended()
+    assert judge._watch is None
+    judge.end()
+
+
 def test_nothing_begins_once_the_block_has_ended() -> None:
     judge, _, went = short({"processes"})
     judge._ended()
