@@ -198,12 +198,14 @@ class Seen:
 
 def test_watch_sees_long_blocks_too() -> None:
     judge, _, went = short({"processes"}, free=None)
-    assert judge._on_tick(4_000_000, 0.0)
+    assert judge._on_tick(4_000_000, 0.0)  # of a watch that is not known yet
     running, judge._watch = judge._beside._running, Seen()  # type: ignore[assignment]
     assert running is not None
+    now_ns = time.perf_counter_ns()
+    running.begun_ns = now_ns + 3600 * 10**9  # however long this thread is kept from a core
     assert judge._on_tick(4_000_000, 0.0)
     assert not went
-    running.begun_ns -= LONG_NS
+    running.begun_ns = now_ns - LONG_NS
     assert not judge._on_tick(4_000_000, 0.0)
     assert went == ["processes"]
     judge._ended()
