@@ -16,6 +16,7 @@ from allcores.ladder.beside import Running
 from allcores.ladder.choose import Judge
 from allcores.ladder.overdue import Overdue
 from allcores.ladder.probe import Probe
+from allcores.ladder.watch import clock_of_this_thread
 
 pytestmark = pytest.mark.usefixtures("two_cores")
 
@@ -148,7 +149,7 @@ def test_items_after_one_that_waits_go_to_threads(
     """Not after one of which that isn't known."""
     judge, warm, went = short(set(), free=None)
     warm.has_begun = True
-    judge._probe._blocks.clear()
+    judge._probe.forget()
     monkeypatch.setattr(Running, "busy_cores", lambda self: busy)
     judge._beside._on_long(LONG_NS)
     assert went == expected
@@ -157,7 +158,7 @@ def test_items_after_one_that_waits_go_to_threads(
 
 def test_wait_for_a_core_is_no_wait() -> None:
     """A thread that computes is seen to, however busy others keep the cores."""
-    running = Running(1, 1, lambda *_: None)
+    running = Running(1, 1, lambda *_: None, clock_of_this_thread())
     assert running.busy_cores() is None
     end_ns = time.thread_time_ns() + 50_000_000
     while time.thread_time_ns() < end_ns:

@@ -59,13 +59,14 @@ class Running:
     `leave(rung, verdict, reason)` has these begin there.
     """
 
-    def __init__(self, count: int, left: int, leave: Leave) -> None:
+    def __init__(self, count: int, left: int, leave: Leave, clock: Callable[[], int]) -> None:
+        """`clock` is that of this thread, in which it runs."""
         self.begun_ns = time.perf_counter_ns()
         self.count = count
         self.left = left
         self.leave = leave
         self._thread = threading.get_native_id()
-        self._clock = clock_of_this_thread()
+        self._clock = clock
         self._last: tuple[int, ...] | None = None
 
     def busy_cores(self) -> float | None:
@@ -102,6 +103,7 @@ class Beside:
         self._lock = threading.Lock()
         self._running: Running | None = None
         self._overdue: Overdue | None = None
+        self._clock: tuple[int, Callable[[], int]] | None = None
 
     # -- workers that start --------------------------------------------------------------
 
@@ -165,13 +167,19 @@ class Beside:
         elsewhere meanwhile. Then `leave` is called in another thread, at most once, and not after
         `block_ended`. A `watch`, if there is one, says `on_tick`.
         """
-        running = Running(count, left, leave)
+        running = Running(count, left, leave, self._clock_here())
         is_looked_at = watch is not None or self._looks_for_long_ones(running.begun_ns)
         if not (is_looked_at or self.is_starting()):
             return False
         with self._lock:
             self._running = running
         return True
+
+    def _clock_here(self) -> Callable[[], int]:
+        thread = threading.get_native_id()
+        if self._clock is None or self._clock[0] != thread:
+            self._clock = thread, clock_of_this_thread()
+        return self._clock[1]
 
     def block_ended(self) -> None:
         """It has."""

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from math import fsum
 
 from .._core import thread_numbers
@@ -47,8 +46,10 @@ def cpu_clock() -> Callable[[], int]:
 def _sum(used: dict[int, int]) -> int:
     """What these clocks say."""
     for clock in used:
-        with suppress(OSError):  # its thread has ended; what it had used is known
+        try:  # each time, and quick
             used[clock] = time.clock_gettime_ns(clock)
+        except OSError:  # its thread has ended; what it had used is known
+            continue
     return int(fsum(used.values()))
 
 

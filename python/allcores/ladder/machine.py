@@ -97,7 +97,7 @@ class Machine:
             own: threads of ours that will have ended when one is.
         """
         found: dict[str, Any] = {name: self.value(name) for name in USUAL}
-        if not would_fork(own=own):
+        if "processes" not in open_rungs and not would_fork(own=own):
             found["processes_start_ns"] = max(
                 found["served_start_ns" if _has_server() else "server_start_ns"],
                 found["processes_start_ns"],

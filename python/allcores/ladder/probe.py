@@ -36,7 +36,7 @@ BLOCKS_KEPT = 24
 SHORT_NS = 100_000
 MOST_PICKLED = 32
 """Items of a block that are pickled to find out what that takes."""
-MOST_WEIGHING = 0.02
+MOST_WEIGHING = 0.01
 """Items are pickled again only while that has taken no larger share of the work."""
 PICKLING = (
     "function_pickle_ns",
@@ -84,6 +84,7 @@ class Probe:
         self._thread = threading.get_native_id()
         self._delay_ns = waited_ns(self._thread)
         self._blocks: deque[tuple[int, int, int]] = deque(maxlen=BLOCKS_KEPT)
+        self._busy: tuple[int, int, float] | None = None
         self._sample: tuple[list[Any], list[Any]] | None = None
         self.free_share: float | None = None
         self.beside: float | None = None
@@ -188,6 +189,12 @@ class Probe:
         """Cores that are busy while an item runs, on average; time in which it waited for a core,
         as others on the machine had them, is left out.
         """
+        known = self._busy
+        if known is None or known[:2] != (self.done, self.wall_ns):
+            known = self._busy = self.done, self.wall_ns, self._busy_cores()
+        return known[2]
+
+    def _busy_cores(self) -> float:
         wall_ns = fsum(wall for _, wall, _ in self._blocks)
         if not wall_ns:
             return 1.0
@@ -265,6 +272,7 @@ class Probe:
     def forget(self) -> None:
         """What comes may be different: durations are measured anew."""
         self._blocks.clear()
+        self._busy = None
 
     def lighten(self) -> None:
         """Lets go of the items and results that were kept to be weighed."""
@@ -385,8 +393,12 @@ def _large(value: object) -> int:
 
 
 def _is_long(value: object) -> bool:
-    """Whether a part of a value tells what all of it weighs."""
-    return type(value) in (list, tuple) and len(value) > 4 * PART and is_plain(value, False)  # type: ignore[arg-type]
+    """Whether a part of a value tells what all of it weighs. To look at each element of a list that
+    the cache does not hold may take as long as making it, so some from everywhere are looked at.
+    """
+    if type(value) not in (list, tuple) or len(value) <= 4 * PART:  # type: ignore[arg-type]
+        return False
+    return is_plain(value[:: len(value) // PART], False)  # type: ignore[index, arg-type]
 
 
 def _is_copied(values: list[Any]) -> bool:
