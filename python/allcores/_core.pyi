@@ -21,6 +21,7 @@ __all__ = [
     "Delivery",
     "Feed",
     "Known",
+    "Lookout",
     "Pool",
     "Port",
     "Program",
@@ -76,6 +77,30 @@ class Alarm:
     def __new__(cls, seconds: float, ring: Callable[[], float | None]) -> Alarm: ...
     def stop(self) -> None:
         """Calls it off, or waits until it is over."""
+
+@final
+class Lookout:
+    """Sees on a thread of its own, without the interpreter, that a block takes long. It looks
+    once in `look_s` seconds, or in 1 / `share` of the work so far, `done_ns` nanoseconds of it done
+    before, if that is more. When a block is as old as that `ring(nanoseconds)` is called there with
+    its age; it returns the age at which to call again, None for never. Without a block for
+    `idle_s` seconds, and in a forked child, it `has_ended`; `stop` may `wait` for its thread.
+    """
+
+    def __new__(
+        cls,
+        ring: Callable[[int], float | None],
+        done_ns: int,
+        look_s: float,
+        share: float,
+        idle_s: float,
+    ) -> Lookout: ...
+    def block_begins(self) -> None: ...
+    def block_ended(self) -> None: ...
+    @property
+    def has_ended(self) -> bool: ...
+    def look_s(self) -> float: ...
+    def stop(self, wait: bool) -> None: ...
 
 @final
 class Known:

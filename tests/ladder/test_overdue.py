@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import threading
 import time
+import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import allcores
+from allcores._core import Lookout
 from allcores.ladder import beside, machine, overdue
 from allcores.ladder.beside import Running
 from allcores.ladder.choose import Judge
 from allcores.ladder.overdue import Overdue
-from allcores.ladder.probe import Probe
+from allcores.ladder.probe import Probe, Unpicklable
 from allcores.ladder.watch import clock_of_this_thread
 
 pytestmark = pytest.mark.usefixtures("two_cores")
 
 LONG_NS = 400_000_000
+
+
+def at_once() -> float:
+    """How old a block has to be."""
+    return 0.0
+
+
+def await_end(watcher: Overdue) -> None:
+    """Waits until nobody looks."""
+    until = time.monotonic() + 50
+    while not watcher.has_ended:
+        assert time.monotonic() < until
+        threading.Event().wait(0.01)
 
 
 def test_block_is_spoken_of_while_it_runs_and_more_rarely_the_longer_it_takes() -> None:
@@ -33,7 +51,7 @@ def test_block_is_spoken_of_while_it_runs_and_more_rarely_the_longer_it_takes() 
             is_enough.set()
         return len(spoken) < 5
 
-    watcher = Overdue(on_long, 0)
+    watcher = Overdue(on_long, at_once, 0)
     watcher.block_begins(time.perf_counter_ns())
     assert is_enough.wait(50)
     watcher.stop(wait=True)
@@ -51,7 +69,7 @@ def test_new_block_is_no_older_than_it_is() -> None:
         is_time.release()
         return True
 
-    watcher = Overdue(on_long, 0)
+    watcher = Overdue(on_long, at_once, 0)
     watcher.block_begins(time.perf_counter_ns())
     while len(spoken) < 8:
         assert is_time.acquire(timeout=50)
@@ -67,17 +85,26 @@ def test_new_block_is_no_older_than_it_is() -> None:
 
 
 def test_after_much_work_it_looks_rarely() -> None:
-    watcher = Overdue(lambda *_: False, 80_000_000_000)
+    watcher = Overdue(lambda _: False, at_once, 80_000_000_000)
     assert 10.0 <= watcher.look_s() < 20.0
     watcher.stop(wait=True)  # which does not take so long
 
 
-def test_thread_ends_where_nobody_asks_for_results() -> None:
-    watcher = Overdue(lambda *_: True, 0)
+def test_nobody_looks_any_more_where_nobody_asks_for_results() -> None:
+    watcher = Overdue(lambda _: True, at_once, 0)
     watcher.block_begins(time.perf_counter_ns())
     watcher.block_ended()
-    watcher._thread.join(50)
-    assert watcher.has_ended
+    await_end(watcher)
+    watcher.stop(wait=True)
+
+
+def test_nor_after_it_has_spoken() -> None:
+    has_spoken = threading.Event()
+    watcher = Overdue(lambda _: not has_spoken.set(), at_once, 0)
+    watcher.block_begins(time.perf_counter_ns())
+    assert has_spoken.wait(50)
+    watcher.block_ended()
+    await_end(watcher)
     watcher.stop(wait=True)
 
 
@@ -106,6 +133,8 @@ def short(
     warm: Any = Started()
     judge = Judge(fn, {"threads": 6, "processes": 2}, open_rungs, warm=warm)
     judge._probe.free_share = free
+    with suppress(Unpicklable):
+        judge._probe.weigh_function()  # however long that takes on a busy machine
     for _ in range(200):
         judge.on_block([1], [1], False, 15_000, int(15_000 * cores))
         assert judge.where(100) == "serial"
@@ -113,7 +142,7 @@ def short(
     went: list[str] = []
     with pytest.MonkeyPatch.context() as patched:
         # After so much work it sleeps for longer than any test: only the test says what is long.
-        patched.setattr(beside, "Overdue", lambda on_long, _: Overdue(on_long, 10**13))
+        patched.setattr(beside, "Overdue", lambda *given: Overdue(*given[:2], 10**13))
         judge.beside(100, went.append)
     return judge, warm, went
 
@@ -306,3 +335,58 @@ def test_items_after_a_long_one_run_meanwhile(tmp_path: Path, has_threads: bool)
     may_end.set()
     if has_threads:
         other.join()
+
+
+FORKS = """
+import os, threading, time
+import allcores
+
+def item(number):
+    end = time.perf_counter() + 0.001
+    while time.perf_counter() < end:
+        pass
+    if number == 30:
+        child = os.fork()
+        if child:
+            _, status = os.waitpid(child, 0)
+            return os.waitstatus_to_exitcode(status)
+    return 0
+
+lock = threading.Lock()
+parent = os.getpid()
+results = list(allcores.map(lambda number: lock and item(number), range(60)))
+if os.getpid() != parent:
+    os._exit(0 if len(results) == 60 else 1)
+assert results == [0] * 60, results
+"""
+
+
+def test_map_goes_on_in_a_child_that_one_of_its_items_forks_off() -> None:
+    """Where nobody looks: it has none of the threads."""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, timeout=60
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_lookout_lets_go_of_whom_it_calls_and_asks_again_when_it_is_told_to() -> None:
+    ages: list[int] = []
+    has_gone = threading.Event()
+
+    def ring(age: int) -> float | None:
+        ages.append(age)
+        return None if len(ages) == 3 else 2.0 * age
+
+    weakref.finalize(ring, has_gone.set)
+    lookout = Lookout(ring, 0, 0.001, 8.0, 0.01)
+    lookout.block_begins()
+    until = time.monotonic() + 50
+    while len(ages) < 3:
+        assert time.monotonic() < until
+        threading.Event().wait(0.005)
+    lookout.block_ended()
+    del ring
+    assert has_gone.wait(50)
+    assert lookout.has_ended
+    assert all(later >= 2 * one for one, later in itertools.pairwise(ages))
+    lookout.stop(wait=True)

@@ -4,7 +4,7 @@
 //! may be held by threads that are not there. So the child must not touch what it
 //! inherited, not even to drop it.
 
-use allcores_engine::primitive::{AtomicU64, Ordering};
+use allcores_engine::primitive::{AtomicU32, AtomicU64, Ordering};
 use pyo3::PyResult;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::pyfunction;
@@ -12,10 +12,17 @@ use pyo3::pyfunction;
 /// How many forks lie between the first process and this one.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// Says that this process is a fresh fork; everything made before is not at home in it.
+/// The process that was marked last.
+static MARKED: AtomicU32 = AtomicU32::new(0);
+
+/// Says that this process is a fresh fork; everything made before is not at home in it. To be said
+/// again is no other fork.
 #[pyfunction]
 pub(crate) fn mark_forked() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+    let process = std::process::id();
+    if MARKED.swap(process, Ordering::Relaxed) != process {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// To be called before this process forks: what is mapped now stays as it is for the child.

@@ -15,6 +15,7 @@ mod command;
 mod errors;
 mod home;
 mod known;
+mod lookout;
 mod native;
 mod parcels;
 mod plain;
@@ -43,6 +44,8 @@ mod _core {
     use super::home::note_fork;
     #[pymodule_export]
     use super::known::Known;
+    #[pymodule_export]
+    use super::lookout::Lookout;
     #[pymodule_export]
     use super::native::{Brake, Program, Watch};
     #[pymodule_export]

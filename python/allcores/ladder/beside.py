@@ -194,7 +194,7 @@ class Beside:
             probe = self._probe
             if not self._rungs or probe.wall_ns < LEAST_WORK_NS or probe.busy_cores() > SEVERAL:
                 return False
-            overdue = self._overdue = Overdue(self._on_long, probe.wall_ns)
+            overdue = self._overdue = Overdue(self._on_long, self._least_ns, probe.wall_ns)
             self._adviser.own = 1
         overdue.block_begins(begun_ns)
         return True
@@ -232,6 +232,11 @@ class Beside:
             running = self._running
             if running is not None and self.is_warm():
                 self._consider(running, time.perf_counter_ns() - running.begun_ns)
+
+    def _least_ns(self) -> float | None:
+        """How old the block that runs has to be to be long; None if there is none."""
+        running = self._running
+        return None if running is None else self._least_long_ns(running)
 
     def _least_long_ns(self, running: Running) -> float:
         return max(LONG * running.count * self._probe.item_ns(), LEAST_LONG_NS)
