@@ -243,6 +243,20 @@ def test_watch_sees_long_blocks_too() -> None:
     judge.end()
 
 
+def test_what_is_long_is_told_by_blocks_that_nobody_adds_to_meanwhile() -> None:
+    judge, *_ = short(set())
+    found: list[float | None] = []
+    asked = threading.Thread(target=lambda: found.append(judge._beside._least_ns()))
+    with judge._beside._lock:
+        asked.start()
+        judge.on_block([1], [1], False, 15_000, 15_000)
+        judge._beside._running = None
+        assert not found
+    asked.join()
+    assert found == [None]
+    judge.end()
+
+
 def test_nothing_begins_once_the_block_has_ended() -> None:
     judge, _, went = short({"processes"})
     judge._ended()

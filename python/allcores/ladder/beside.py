@@ -235,8 +235,9 @@ class Beside:
 
     def _least_ns(self) -> float | None:
         """How old the block that runs has to be to be long; None if there is none."""
-        running = self._running
-        return None if running is None else self._least_long_ns(running)
+        with self._lock:  # until the block has ended nobody measures another
+            running = self._running
+            return None if running is None else self._least_long_ns(running)
 
     def _least_long_ns(self, running: Running) -> float:
         return max(LONG * running.count * self._probe.item_ns(), LEAST_LONG_NS)
