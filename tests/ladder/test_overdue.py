@@ -108,6 +108,19 @@ def test_nor_after_it_has_spoken() -> None:
     watcher.stop(wait=True)
 
 
+def test_nobody_speaks_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the end of a program; what is not caught there is printed, which fails this test."""
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    watcher = Overdue(lambda _: True, at_once, 0)
+    watcher.block_begins(time.perf_counter_ns())
+    await_end(watcher)
+    watcher.stop(wait=True)
+
+
 def test_running_block_counts_only_meanwhile() -> None:
     probe = Probe(abs)
     probe.on_block([1], [1], False, 1_000_000, 1_000_000)

@@ -83,8 +83,12 @@ class Overdue:
             return 0.0  # it is beginning, or about to end
         if passed_ns < least_ns:
             return least_ns
-        self._thread = threading.Thread(target=self._speak, name="allcores-overdue", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._speak, name="allcores-overdue", daemon=True)
+        self._thread = thread
+        try:
+            thread.start()
+        except RuntimeError:  # there are none to be had, as at the end of the program
+            self._thread = None
         self._lookout.stop(wait=False)
         return None
 
