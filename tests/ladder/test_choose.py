@@ -17,7 +17,7 @@ from support import rungs
 
 import allcores
 from allcores.ladder import probe as probe_module
-from allcores.ladder import stay
+from allcores.ladder import choose, stay
 from allcores.ladder.backends import interpreters
 from allcores.ladder.choose import Judge
 from allcores.ladder.clock import cpu_clock
@@ -81,6 +81,16 @@ def judged(
 )
 def test_rule(profile: dict[str, Any], expected: str) -> None:
     assert judged(**profile)._where == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "growth"),
+    [(b" " * 40_000_000, choose.HOPELESS_GROWTH), (b" " * 4_000_000, choose.GROWTH)],
+)
+def test_it_is_looked_less_often_where_moving_takes_far_longer(value: bytes, growth: float) -> None:
+    judge = judged(1_000_000, left=10, value=value)
+    assert judge._where == "serial"
+    assert judge._look_at_ns == int(judge._probe.wall_ns * growth)
 
 
 def test_waits_for_a_core_make_no_function_use_more_than_one(

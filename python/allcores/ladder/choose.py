@@ -47,6 +47,10 @@ and new memory costs more than most work on it.
 FIRST_LOOK_NS = 400_000
 GROWTH = 1.33
 """A decision is made again when so many times as much was done."""
+HOPELESS, HOPELESS_GROWTH = 0.5, 2.0
+"""So many times as much, where the leverage is no better than that and the lock is held: only items
+that are quite different could change the decision.
+"""
 FEW = 128
 """With so many items the first one is a noticeable part of all."""
 WATCHED_NS = 3_000_000
@@ -211,6 +215,10 @@ class Judge:
             return share > HEAVY_SHARE
         return share > CLOSE_SHARE and self._probe.wall_ns <= to_come_ns * CLOSE_DONE
 
+    def _is_hopeless(self, verdict: Verdict) -> bool:
+        is_held = self._probe.free_share is not None and self._probe.free_share < LEAST_BUSY
+        return verdict.rung == CALLER and is_held and max(verdict.leverage) < HOPELESS
+
     def _try_compiled(self) -> None:
         """Runs items of the last block again as machine code, and compares."""
         last = self._probe.last
@@ -225,7 +233,8 @@ class Judge:
     def _decide(self, verdict: Verdict, left: int | None) -> None:
         self.verdict = verdict
         self.reason = recognise.because(verdict.reason, self._fn, self._probe.free_share)
-        self._look_at_ns = int(self._probe.wall_ns * GROWTH)
+        growth = HOPELESS_GROWTH if self._is_hopeless(verdict) else GROWTH
+        self._look_at_ns = int(self._probe.wall_ns * growth)
         if verdict.rung == "threads" and self._probe.busy_cores() > LEAST_BUSY:
             gained_s = gain_s(verdict)
             if self._probe.beside is None and gained_s < RISKED_S:

@@ -31,6 +31,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+BUSY = 0.95
+"""Who computes for so much of the time has waited for nothing to speak of, nor for a core."""
 BLOCKS_KEPT = 24
 """Blocks whose durations count: what was long ago says less."""
 SHORT_NS = 100_000
@@ -203,8 +205,10 @@ class Probe:
         if last_ns >= SHORT_NS and cpu_ns > last_ns:
             # A numerical library starts its threads in the first calls.
             busy = max(busy, cpu_ns / last_ns)
+        if busy >= BUSY:
+            return busy
         waited = (waited_ns(self._thread) - self._delay_ns) / max(self.wall_ns, 1)
-        if busy >= 1.0 or not 0.0 < waited < 1.0 - busy / 2:
+        if not 0.0 < waited < 1.0 - busy / 2:
             return busy
         # What was waited between the blocks is among it.
         return min(busy / (1.0 - waited), 1.0)
