@@ -16,8 +16,8 @@ import pytest
 from support import rungs
 
 import allcores
-from allcores.ladder import probe as probe_module
 from allcores.ladder import choose, stay
+from allcores.ladder import probe as probe_module
 from allcores.ladder.backends import interpreters
 from allcores.ladder.choose import Judge
 from allcores.ladder.clock import cpu_clock

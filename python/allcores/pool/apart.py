@@ -18,6 +18,7 @@ from __future__ import annotations
 import pickle
 from array import array
 from collections.abc import Callable
+from math import fsum
 
 from .._core import Delivery
 
@@ -138,7 +139,7 @@ def packed(loose: Loose) -> Packed:
     if not buffers:
         if len(chunks) == 1:
             return bytes(chunks[0])
-        if sum(map(len, chunks)) < _STREAM_APART_FROM:
+        if fsum(map(len, chunks)) < _STREAM_APART_FROM:
             return b"".join(chunks)
     if any(type(chunk) is pickle.PickleBuffer for chunk in chunks):
         # One too many to lie beside the stream: the pickler hands it on as it is.

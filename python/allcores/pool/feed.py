@@ -34,6 +34,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
+from math import fsum
 
 from .._core import CANCELLED, FAILED, PARTS, Tally, is_plain, scalars_in
 from . import codec, tags
@@ -226,10 +227,10 @@ class Feed:
         with self._lock:
             if self._meter is not None:
                 self._meter.done = self._finished()
-            undone = sum(len(chunk.items) for chunk in self._chunks if chunk.is_withdrawn)
+            undone = int(fsum(len(each.items) for each in self._chunks if each.is_withdrawn))
             self._given_up = True
             self._end()
-            return undone + sum(chunk.withdraw(self.runtime.pool) for chunk in self._chunks)
+            return undone + int(fsum(each.withdraw(self.runtime.pool) for each in self._chunks))
 
     def _resume(self) -> None:
         self._paused = False
@@ -431,7 +432,7 @@ class Feed:
                 for each in self._chunks
                 if each.is_withdrawn or not (each.slot is None or each.slot.slot_done())
             ]
-            return self._lead.taken - sum(unfinished)
+            return self._lead.taken - int(fsum(unfinished))
 
     def _may_pass(self) -> bool:
         lead = self._lead
