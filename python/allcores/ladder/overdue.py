@@ -3,7 +3,7 @@
 ```
    caller    ▪▪▪▪▪▪▪▪▪▪▪▪▪▪──────── one long item ────────▪▪▪▪▪▪
    lookout     ·    ·    ·    ·    ·    !                 ·    ·
-   overdue                              ─!──!───!────!────
+   overdue                              ─!──!───!────!────·──·──·─
 ```
 
 Among a thousand items of a millisecond may be one of ten seconds, and the caller can't measure it
@@ -11,7 +11,7 @@ before it has ended. What comes after it need not wait: it may begin elsewhere m
 
 A thread of the engine's looks at the caller (`_core.Lookout`), which is not held up by that: each
 time that a thread of Python's wakes it takes the interpreter's lock from those who compute. Only
-for a block that does take long one is started, which speaks of it until it has ended.
+for the first block that does take long one is started, which speaks of it and of later ones.
 """
 
 from __future__ import annotations
